@@ -1,0 +1,296 @@
+"""A bundle: one folder, or the same as a .zip, with all that a board needs to run one model.
+
+    manifest.json      what it is, and the size and digest of every other file
+    manifest.sha256    the digest of manifest.json
+    model files        as the target's `build` made them
+    golden/            small frames, with the answers that the exporting machine saw
+
+A bundle is read into memory whole and checked there: what runs is what was checked, and nothing in a .zip is ever
+extracted to disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from edge.errors import BundleError
+
+SCHEMA = 1
+MANIFEST = "manifest.json"
+SEAL = "manifest.sha256"
+SIGNATURE = "signature.json"
+LARGEST_BYTES = 512 * 2**20
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A frame with its expected answer, as names of PNG files in the bundle.
+
+    Attributes:
+        frame: uint8 RGB picture that goes in.
+        clear: what the exporting machine's `Dehazer` gave for it.
+        tolerance: the largest difference in grey levels that still counts as the same.
+    """
+
+    frame: str
+    clear: str
+    tolerance: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a bundle says of itself.
+
+    Attributes:
+        name: for people, for example ``edge-m-openvino-int8``.
+        kind: ``grid`` or ``frame``.
+        model: name, parameters, macs, checkpoint_sha256 and coefficients of the model.
+        target, precision: what it was built for, and in what arithmetic.
+        input: width, height, colour (``RGB``), layout (``NHWC``), dtype (``uint8``), range ([0, 255]).
+        outputs: a list of name, shape, dtype and range.
+        files: file name to ``{"bytes": int, "sha256": hex}``, of every file but the manifest, seal and signature.
+        golden: frames with their expected answers.
+        tools: tool name to version.
+        calibration: None, or source, pictures and sha256 of what INT8 was calibrated on.
+        accuracy: None, or what export measured against the float checkpoint: pictures, psnr_db, ssim,
+            psnr_drop_db, ssim_drop, agreement_db, largest_error.
+        notes: the target's own facts.
+    """
+
+    name: str
+    kind: str
+    model: Mapping[str, Any]
+    target: str
+    precision: str
+    input: Mapping[str, Any]
+    outputs: tuple[Mapping[str, Any], ...]
+    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    golden: tuple[Golden, ...] = ()
+    tools: Mapping[str, str] = field(default_factory=dict)
+    calibration: Mapping[str, Any] | None = None
+    accuracy: Mapping[str, Any] | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    schema: int = SCHEMA
+
+    def to_bytes(self) -> bytes:
+        return (json.dumps(asdict(self), indent=2, sort_keys=True, allow_nan=False) + "\n").encode()
+
+    @staticmethod
+    def from_bytes(data: bytes, where: str) -> Manifest:
+        """Read a manifest.
+
+        Raises:
+            BundleError: not JSON, a newer schema, or a field missing, unknown or of the wrong type.
+        """
+        try:
+            raw = json.loads(data)
+        except (ValueError, RecursionError) as error:
+            raise BundleError(f"{where}: {MANIFEST} is not readable ({error}); export the bundle again") from None
+        if not isinstance(raw, dict) or not isinstance(raw.get("schema"), int):
+            raise BundleError(f"{where}: {MANIFEST} does not say its schema version; it is not a bundle of this tool")
+        if raw["schema"] > SCHEMA:
+            raise BundleError(
+                f"{where}: made by a newer version (schema {raw['schema']}, this one reads up to {SCHEMA}); "
+                "update draco-edge on this machine"
+            )
+        known = {f.name for f in fields(Manifest)}
+        if wrong := sorted(set(raw) ^ known):
+            raise BundleError(f"{where}: {MANIFEST} lacks or does not know {', '.join(map(repr, wrong))}")
+        try:
+            raw["golden"] = tuple(Golden(**g) for g in raw["golden"])
+            raw["outputs"] = tuple(raw["outputs"])
+            manifest = Manifest(**raw)
+            for name, entry in manifest.files.items():
+                _safe_name(name)
+                if not (isinstance(entry["bytes"], int) and isinstance(entry["sha256"], str)):
+                    raise TypeError(f"size and digest of {name}")
+            if manifest.kind not in ("grid", "frame"):
+                raise ValueError(f"kind {manifest.kind!r}")
+            if not (1 <= int(manifest.input["width"]) <= 16384 and 1 <= int(manifest.input["height"]) <= 16384):
+                raise ValueError("input size")
+        except (TypeError, KeyError, ValueError, AttributeError) as error:
+            raise BundleError(f"{where}: {MANIFEST} is malformed ({error}); export the bundle again") from None
+        return manifest
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle in memory, every byte of it checked.
+
+    Attributes:
+        path: where it was read from.
+        digest: SHA-256 of its manifest, which pins every other file; names this bundle in measurements and caches.
+        files: file name to content, of every file that the manifest lists.
+    """
+
+    path: Path
+    manifest: Manifest
+    digest: str
+    files: Mapping[str, bytes]
+
+    @staticmethod
+    def read(path: str | Path) -> Bundle:
+        """Read and check a bundle folder or .zip.
+
+        Raises:
+            BundleError: it is not there, or a file is missing, added or altered; the message names the file.
+        """
+        path = Path(path)
+        contents = _zip_contents(path) if path.is_file() else _folder_contents(path)
+        for name in (MANIFEST, SEAL):
+            if name not in contents:
+                raise BundleError(f"{path}: {name} is missing; a bundle is what edge.export made, whole")
+        digest = hashlib.sha256(contents[MANIFEST]).hexdigest()
+        if contents[SEAL].split() != [digest.encode()]:
+            raise BundleError(f"{path}: {MANIFEST} or {SEAL} was altered after export; export the bundle again")
+        manifest = Manifest.from_bytes(contents[MANIFEST], str(path))
+        files = {n: c for n, c in contents.items() if n not in (MANIFEST, SEAL, SIGNATURE)}
+        if missing := sorted(set(manifest.files) - set(files)):
+            raise BundleError(f"{path}: {missing[0]} is missing; export or copy the bundle again")
+        if added := sorted(set(files) - set(manifest.files)):
+            raise BundleError(f"{path}: {added[0]} was added after export; remove it or export the bundle again")
+        for name, content in files.items():
+            entry = manifest.files[name]
+            if len(content) != entry["bytes"] or hashlib.sha256(content).hexdigest() != entry["sha256"]:
+                raise BundleError(f"{path}: {name} was altered after export; export or copy the bundle again")
+        for golden in manifest.golden:
+            for name in (golden.frame, golden.clear):
+                if name not in files:
+                    raise BundleError(f"{path}: {MANIFEST} names the golden frame {name}, which is not in the bundle")
+        return Bundle(path, manifest, digest, files)
+
+
+def write_bundle(destination: str | Path, manifest: Manifest, files: Mapping[str, bytes]) -> Path:
+    """Write a bundle folder, or a .zip where `destination` ends so; whole or not at all.
+
+    `manifest.files` is filled in here. An older bundle at that place is replaced; anything else there is left alone.
+
+    Raises:
+        BundleError: the place holds something that is not a bundle, or cannot be written.
+    """
+    destination = Path(destination)
+    for name in files:
+        _safe_name(name)
+    listing = {n: {"bytes": len(c), "sha256": hashlib.sha256(c).hexdigest()} for n, c in sorted(files.items())}
+    manifest_bytes = Manifest(**{**_shallow(manifest), "files": listing}).to_bytes()
+    seal = hashlib.sha256(manifest_bytes).hexdigest().encode() + b"\n"
+    contents = {**files, MANIFEST: manifest_bytes, SEAL: seal}
+    as_zip = destination.suffix == ".zip"
+    occupied = destination.exists() and not (
+        destination.is_file() if as_zip else (destination / MANIFEST).is_file() or not any(destination.iterdir())
+    )
+    if occupied:
+        raise BundleError(f"{destination} exists and is not a bundle; choose another --out")
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
+        try:
+            whole = beside / "bundle"
+            _write_zip(whole, contents) if as_zip else _write_folder(whole, contents)
+            if not as_zip and destination.exists():
+                os.rename(destination, beside / "old")
+            os.replace(whole, destination)
+            _sync(destination.parent)
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+    except OSError as error:
+        raise BundleError(f"cannot write {destination}: {error.strerror or error}") from error
+    return destination
+
+
+def _shallow(manifest: Manifest) -> dict[str, Any]:
+    return {f.name: getattr(manifest, f.name) for f in fields(manifest)}
+
+
+def _write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
+    for name, content in contents.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(content)
+            os.fsync(file.fileno())
+    folder.chmod(0o755)
+    _sync(folder)
+
+
+def _write_zip(path: Path, contents: Mapping[str, bytes]) -> None:
+    with open(path, "wb") as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in sorted(contents):
+                entry = zipfile.ZipInfo(name)  # the zip epoch for a time: same contents, same bytes
+                entry.external_attr = 0o644 << 16
+                archive.writestr(entry, contents[name], zipfile.ZIP_DEFLATED)
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _folder_contents(path: Path) -> dict[str, bytes]:
+    if not path.exists():
+        raise BundleError(f"{path} does not exist; make a bundle with: python -m edge.export --target openvino")
+    contents: dict[str, bytes] = {}
+    total = 0
+    try:
+        for file in sorted(path.rglob("*")):
+            if file.is_symlink():
+                raise BundleError(f"{path}: {file.relative_to(path)} is a link; a bundle holds plain files only")
+            if file.is_dir():
+                continue
+            if not file.is_file():
+                raise BundleError(f"{path}: {file.relative_to(path)} is not a plain file")
+            total += file.stat().st_size
+            if total > LARGEST_BYTES:
+                raise BundleError(f"{path}: larger than {LARGEST_BYTES >> 20} MiB; it is not a bundle of this tool")
+            contents[file.relative_to(path).as_posix()] = file.read_bytes()
+    except OSError as error:
+        raise BundleError(f"cannot read {error.filename or path}: {error.strerror or error}") from error
+    return contents
+
+
+def _zip_contents(path: Path) -> dict[str, bytes]:
+    contents: dict[str, bytes] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+            if sum(entry.file_size for entry in entries) > LARGEST_BYTES:
+                raise BundleError(f"{path}: larger than {LARGEST_BYTES >> 20} MiB unpacked; not a bundle of this tool")
+            for entry in entries:
+                if entry.filename in contents:
+                    raise BundleError(f"{path}: {entry.filename} is there twice")
+                try:
+                    _safe_name(entry.filename)
+                except ValueError as error:
+                    raise BundleError(f"{path}: {error}") from None
+                with archive.open(entry) as file:  # read one byte more than declared: a lying header is caught
+                    content = file.read(entry.file_size + 1)
+                if len(content) != entry.file_size:
+                    raise BundleError(f"{path}: {entry.filename} was altered after export; copy the bundle again")
+                contents[entry.filename] = content
+    except BundleError:
+        raise
+    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError) as error:
+        raise BundleError(f"{path} is not a readable bundle .zip ({error}); copy or export it again") from error
+    except Exception as error:  # zlib.error and its kin have no common base
+        raise BundleError(f"{path} is damaged ({error}); copy or export it again") from error
+    return contents
+
+
+def _safe_name(name: str) -> None:
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts or "\\" in name or "\0" in name or len(name) > 200:
+        raise ValueError(f"file name {name!r} is not allowed in a bundle")

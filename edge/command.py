@@ -1,0 +1,68 @@
+"""What every command shares: exit status, one-line errors, progress, lazy imports.
+
+Exit status: 0 done (the last line of standard output is the path of what was made), 1 could not be done,
+2 wrong call, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from types import ModuleType
+from typing import TypeVar
+
+from edge.errors import EdgeError, MissingPackage
+
+Item = TypeVar("Item")
+
+
+def run(main: Callable[[list[str] | None], int | None], argv: list[str] | None = None) -> int:
+    """Run a command's `main` and turn what it raises into an exit status and one line on standard error."""
+    name = main.__module__ if main.__module__ != "__main__" else _module_name()
+    try:
+        return main(argv) or 0
+    except EdgeError as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import `module` when it is first needed.
+
+    Raises:
+        MissingPackage: it is not installed; the message names the extra of this project that brings it.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingPackage(
+            f"this needs {module}, which cannot be imported ({error}): pip install 'draco-edge[{extra}]'"
+        ) from error
+
+
+def say(text: str) -> None:
+    """One line of what is being done, on standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def progress(items: Iterable[Item], total: int | None, label: str) -> Iterator[Item]:
+    """Yield `items` and count them on one line of standard error, which vanishes; silent when not a terminal."""
+    shown = sys.stderr.isatty()
+    for number, item in enumerate(items, 1):
+        if shown:
+            print(f"\r\033[K{label} {number}{f'/{total}' if total else ''}", end="", file=sys.stderr, flush=True)
+        yield item
+    if shown:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _module_name() -> str:
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return spec.name if spec else "edge"

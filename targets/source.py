@@ -1,0 +1,57 @@
+"""The model that a target starts from: a float ONNX file that says in its metadata what it is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+METADATA_KEY = "draco_edge"
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What a float ONNX model says of itself, in its metadata.
+
+    Attributes:
+        name: for example ``edge-m``.
+        kind: ``grid`` (gives coefficients) or ``frame`` (gives frames).
+        width, height: of the input, in pixels.
+        parameters: number of trained values.
+        macs: multiply-accumulates of one call.
+        checkpoint_sha256: digest of the checkpoint file that it was made from.
+        coefficients: name of the coefficients' form (see `edge.coefficients`), empty for frame models.
+    """
+
+    name: str
+    kind: str
+    width: int
+    height: int
+    parameters: int
+    macs: int
+    checkpoint_sha256: str
+    coefficients: str = ""
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @staticmethod
+    def from_json(text: str) -> ModelCard:
+        return ModelCard(**json.loads(text))
+
+
+@dataclass(frozen=True)
+class SourceModel:
+    """A float32 ONNX file: input ``picture`` float32 (1, 3, H, W) RGB in [0, 1].
+
+    Outputs: ``cell`` (1, C, h, w) and ``airlight`` (1, 3), raw, for a grid model (`edge.coefficients` decodes
+    them); ``clear`` (1, 3, H, W) in [0, 1] for a frame model.
+
+    Attributes:
+        onnx: the file.
+        checkpoint: the .safetensors it came from where that is at hand (targets that start from torch need it).
+    """
+
+    card: ModelCard
+    onnx: Path
+    checkpoint: Path | None
