@@ -1,0 +1,42 @@
+# Two environments: .venv runs, exports and reports (no torch); .venv-dev has everything that tests and training need.
+PYTHON ?= python3
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
+DEMO = out/demo
+
+.PHONY: help demo test lint format bench clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.venv/complete: pyproject.toml
+	@echo "making .venv (under 1 GB, no torch) ..." >&2
+	$(PYTHON) -m venv .venv
+	.venv/bin/python $(PIP_INSTALL) -e '.[openvino,export,report]'
+	@touch $@
+
+.venv-dev/complete: pyproject.toml
+	@echo "making .venv-dev (3 GB, with torch) ..." >&2
+	$(PYTHON) -m venv .venv-dev
+	.venv-dev/bin/python $(PIP_INSTALL) -e '.[dev]'
+	@touch $@
+
+demo: .venv/complete ## a hazy picture in, a clear one out, with a report: everything in out/demo
+	.venv/bin/python -m edge.demo --out $(DEMO)
+
+test: .venv-dev/complete ## lint and every test that needs no board
+	.venv-dev/bin/python -m pytest -q -n 2 --dist loadgroup
+
+lint: .venv-dev/complete ## ruff and mypy
+	.venv-dev/bin/ruff check .
+	.venv-dev/bin/ruff format --check .
+	.venv-dev/bin/mypy
+
+format: .venv-dev/complete ## let ruff mend what it can
+	.venv-dev/bin/ruff check --fix .
+	.venv-dev/bin/ruff format .
+
+bench: .venv-dev/complete ## the project's own speed figures: edge model against AOD-Net and the full model
+	.venv-dev/bin/python -m benchmarks.peers --out out/benchmarks
+
+clean: ## remove environments and everything made
+	rm -rf .venv .venv-dev out

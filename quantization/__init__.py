@@ -1,0 +1,1 @@
+"""Making models small: distillation, calibration, INT8, and what it costs."""
