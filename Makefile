@@ -1,6 +1,6 @@
 # Two environments: .venv runs, exports and reports (no torch); .venv-dev has everything that tests and training need.
 PYTHON ?= python3
-PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
+PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile
 DEMO = out/demo
 
 .PHONY: help demo test lint format bench clean
