@@ -1,0 +1,192 @@
+"""Checkpoints: one .safetensors file with the weights, and in its metadata what they are and where they come from.
+
+Nothing is ever unpickled. A checkpoint is written whole or not at all, and one that was cut, altered in its header,
+or made by another tool is told in one sentence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from edge.errors import EdgeError
+from training import models
+
+FORMAT = "draco-edge-checkpoint/1"
+
+
+class CheckpointError(EdgeError):
+    """A checkpoint that is missing, damaged, foreign, or cannot be written."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint file holds.
+
+    Attributes:
+        model: name of the model, a key of `training.models.MODELS`.
+        configuration: the builder's keyword arguments.
+        weights: the module's state, name to tensor.
+        provenance: who made it from what, JSON types only: command, steps, data, scores, versions.
+        sha256: digest of the file.
+    """
+
+    model: str
+    configuration: Mapping[str, Any]
+    weights: Mapping[str, Tensor]
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    sha256: str = ""
+
+    def build(self) -> nn.Module:
+        """The module with its weights, in eval mode, on the CPU.
+
+        Raises:
+            CheckpointError: the weights are not those of this model and configuration.
+        """
+        module = models.build(self.model, self.configuration)
+        try:
+            module.load_state_dict(dict(self.weights))
+        except RuntimeError as error:
+            problem = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+            raise CheckpointError(f"the weights do not fit model {self.model!r} as configured: {problem}") from None
+        return module.eval()
+
+
+def save_checkpoint(
+    path: str | Path,
+    module: nn.Module,
+    model: str,
+    configuration: Mapping[str, Any],
+    provenance: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a module's state with what it is; whole or not at all, in place of an older file.
+
+    Args:
+        model, configuration: so that `models.build(model, configuration)` gives the module's form again.
+        provenance: JSON types only.
+
+    Raises:
+        CheckpointError: the file cannot be written (a full disk, no such folder); an older one is still there.
+    """
+    metadata = {
+        "format": FORMAT,
+        "model": model,
+        "configuration": json.dumps(dict(configuration), sort_keys=True),
+        "provenance": json.dumps(dict(provenance or {}), sort_keys=True),
+    }
+    write_whole(path, tensors_to_bytes(module.state_dict(), metadata))
+    return Path(path)
+
+
+def read_checkpoint(path: str | Path) -> Checkpoint:
+    """Read a checkpoint without building its model.
+
+    Raises:
+        CheckpointError: it is missing, cut short, or not a checkpoint of this project.
+    """
+    path = Path(path)
+    weights, metadata = read_tensors(path)
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} holds tensors but is not a checkpoint of this project "
+            f"(format {metadata.get('format', 'not given')!r}, not {FORMAT!r})"
+        )
+    try:
+        configuration, provenance = json.loads(metadata["configuration"]), json.loads(metadata["provenance"])
+        model = metadata["model"]
+    except (KeyError, ValueError) as error:
+        raise CheckpointError(f"{path}: its metadata is damaged ({error}); take another copy") from None
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Checkpoint(model, configuration, weights, provenance, digest)
+
+
+def load_model(path: str | Path) -> nn.Module:
+    """The model of a checkpoint, in eval mode: maps pictures (N, 3, H, W) in [0, 1] to dehazed ones of that shape.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, foreign, or does not fit its model.
+    """
+    try:
+        return read_checkpoint(path).build()
+    except CheckpointError as error:
+        message = str(error)
+        raise CheckpointError(message if str(path) in message else f"{path}: {message}") from None
+
+
+def tensors_to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
+    """A .safetensors file's bytes; every tensor is taken to the CPU, in the plain memory order."""
+    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    return save({name: tensor.clone() if _shares(tensor) else tensor for name, tensor in plain.items()}, dict(metadata))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Every tensor of a .safetensors file, and its metadata.
+
+    Raises:
+        CheckpointError: it is missing, cut short, or another kind of file.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"{path} {'is not a file' if path.exists() else 'does not exist'}")
+    try:
+        with safe_open(path, "pt") as file:
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is not a whole .safetensors file ({str(error).splitlines()[0]}); it was cut short or is of "
+            "another kind: take another copy"
+        ) from None
+
+
+def write_whole(path: str | Path, content: bytes) -> None:
+    """Write a file beside its place, bring it to the disk, and rename it.
+
+    Raises:
+        CheckpointError: it cannot be written; what was there before is still there.
+    """
+    path = Path(path)
+    beside = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with open(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(beside).chmod(0o644)
+        Path(beside).replace(path)
+        beside = None
+    except OSError as error:
+        kept = "; the file that was there before is untouched" if path.exists() else ""
+        raise CheckpointError(f"cannot write {path}: {error.strerror or error}{kept}") from None
+    finally:
+        if beside is not None:
+            Path(beside).unlink(missing_ok=True)
+
+
+def _shares(tensor: Tensor) -> bool:
+    return tensor.untyped_storage().nbytes() != tensor.numel() * tensor.element_size()
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Number of trained values of a module."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def versions() -> dict[str, str]:
+    """The versions that a checkpoint's provenance names."""
+    import platform
+
+    return {"torch": torch.__version__, "python": platform.python_version()}

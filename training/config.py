@@ -1,0 +1,256 @@
+"""A training run's configuration: a TOML file, read into frozen dataclasses, every mistake named.
+
+    name = "edge-m"
+
+    [model]
+    name = "grid"
+    configuration = { width = 40 }
+
+    [training]
+    steps = 60000
+    batch = 16
+    size = [160, 120]        # width and height of the training pictures
+
+    [losses]                 # weights; 0 switches a term off
+    l1 = 1.0
+    ssim = 0.15
+
+    [sources.real]           # see training/sources.py
+    kind = "pairs"
+    folder = "real"
+
+    [validation.pairs.outdoor]
+    folder = "outdoor_val"
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tomllib
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge.errors import EdgeError
+from training.models import MODELS, nearest
+
+PRECISIONS = ("fp32", "bf16", "fp16")
+
+
+class ConfigError(EdgeError):
+    """A run configuration with a mistake in it."""
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which model, and its own settings (the keyword arguments of its class).
+
+    Attributes:
+        initial: a checkpoint to start from, empty to start from fresh weights.
+    """
+
+    name: str
+    configuration: dict[str, Any] = field(default_factory=dict)
+    initial: str = ""
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How it is trained.
+
+    Attributes:
+        steps: number of updates.
+        batch: pictures a step in each process.
+        size: width and height of the training pictures.
+        learning_rate: at its highest; reached after `warmup` steps, then falls along a cosine to `final_rate`.
+        final_rate: share of the highest rate that is left at the end.
+        weight_decay: of AdamW, on weights with two or more dimensions only.
+        clip: largest norm of the gradient; 0 for no limit.
+        ema: how much of the averaged weights is kept at each step; 0 keeps no average.
+        precision: ``fp32``, ``bf16`` or ``fp16`` (autocast; fp16 on CUDA only).
+        channels_last: keep pictures and weights with the channel innermost.
+        workers: processes that prepare pictures; 0 prepares them in between.
+        report_every, save_every: steps between lines of the log, and between saves.
+    """
+
+    steps: int
+    batch: int
+    size: tuple[int, int]
+    learning_rate: float = 1e-3
+    final_rate: float = 0.005
+    warmup: int = 200
+    weight_decay: float = 1e-4
+    clip: float = 1.0
+    ema: float = 0.999
+    precision: str = "fp32"
+    channels_last: bool = True
+    workers: int = 1
+    report_every: int = 50
+    save_every: int = 500
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the terms of the loss (see training/losses.py); 0 switches a term off.
+
+    Attributes:
+        features: what the quadruplet term compares, a key of `training.features.FEATURES`.
+    """
+
+    l1: float = 1.0
+    mse_db: float = 0.0
+    rmse: float = 0.0
+    ssim: float = 0.0
+    quadruplet: float = 0.0
+    features: str = "random"
+
+
+@dataclass(frozen=True)
+class PairsConfig:
+    """A folder of pairs to validate on.
+
+    Attributes:
+        fold: ``!k/n`` takes only fold k of n (all pictures of a place lie in one fold), ``k/n`` all but that one.
+        limit: at most so many pictures, evenly spread; 0 for all.
+        chooses: whether this folder has a say in which checkpoint is the best.
+        longest: pictures larger than this many pixels on a side are reduced first; 0 never.
+    """
+
+    folder: str
+    fold: str = ""
+    limit: int = 0
+    chooses: bool = True
+    longest: int = 0
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """Whole pictures through the averaged model; the mean PSNR of the choosing folders picks the best checkpoint."""
+
+    every: int = 1000
+    pairs: dict[str, PairsConfig] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training run.
+
+    Attributes:
+        name: of the run and of its folder.
+        seed: of everything that is drawn.
+        sources: the tables of ``[sources.*]``, for `training.sources.build`.
+    """
+
+    name: str
+    model: ModelConfig
+    training: TrainingConfig
+    sources: dict[str, dict[str, Any]] = field(default_factory=dict)
+    losses: LossConfig = field(default_factory=LossConfig)
+    validation: ValidationConfig = field(default_factory=ValidationConfig)
+    seed: int = 0
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @staticmethod
+    def from_json(text: str) -> RunConfig:
+        return parse(json.loads(text), "stored configuration")
+
+
+def read_config(path: str | Path) -> RunConfig:
+    """Read and check a run's configuration.
+
+    Raises:
+        ConfigError: no such file, not TOML, an unknown key (the nearest right one is named), a value of the wrong
+            type or out of range.
+    """
+    path = Path(path)
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+    return parse(table, str(path))
+
+
+def parse(table: dict[str, Any], where: str) -> RunConfig:
+    """A run's configuration from a table as TOML or JSON give it; raises `ConfigError`."""
+    run = _read(RunConfig, table, where, "")
+    _check(run, where)
+    return run
+
+
+def _check(run: RunConfig, where: str) -> None:
+    training = run.training
+    if not run.name or "/" in run.name or run.name.startswith("."):
+        raise ConfigError(f"{where}: name is {run.name!r}; it names a folder")
+    if run.model.name not in MODELS:
+        raise ConfigError(f"{where}: model.name is {run.model.name!r}{nearest(run.model.name, MODELS)}")
+    if training.precision not in PRECISIONS:
+        choice = nearest(training.precision, PRECISIONS)
+        raise ConfigError(f"{where}: training.precision is {training.precision!r}{choice}")
+    for key in ("steps", "batch", "report_every", "save_every"):
+        _at_least(where, f"training.{key}", getattr(training, key), 1)
+    for key in ("learning_rate", "final_rate", "warmup", "weight_decay", "clip", "workers"):
+        _at_least(where, f"training.{key}", getattr(training, key), 0)
+    if not 0 <= training.ema < 1:
+        raise ConfigError(f"{where}: training.ema is {training.ema}; it lies in [0, 1)")
+    for side in training.size:
+        _at_least(where, "training.size", side, 8)
+    _at_least(where, "validation.every", run.validation.every, 1)
+    weights = {key: getattr(run.losses, key) for key in ("l1", "mse_db", "rmse", "ssim", "quadruplet")}
+    for key, weight in weights.items():
+        _at_least(where, f"losses.{key}", weight, 0)
+    if not any(weights.values()):
+        raise ConfigError(f"{where}: every loss has weight 0; give at least one of {', '.join(weights)} a weight")
+
+
+def _at_least(where: str, key: str, value: float, least: float) -> None:
+    if value < least:
+        raise ConfigError(f"{where}: {key} is {value}; it is at least {least}")
+
+
+def _read(kind: Any, table: dict[str, Any], where: str, prefix: str) -> Any:
+    hints = typing.get_type_hints(kind)
+    for key in table:
+        if key not in hints:
+            raise ConfigError(f"{where}: there is no {prefix}{key}{nearest(key, hints)}")
+    for spec in dataclasses.fields(kind):
+        required = spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
+        if required and spec.name not in table:
+            raise ConfigError(f"{where}: {prefix}{spec.name} is missing")
+    return kind(**{key: _value(hints[key], value, where, f"{prefix}{key}") for key, value in table.items()})
+
+
+def _value(kind: Any, value: Any, where: str, key: str) -> Any:
+    if dataclasses.is_dataclass(kind):
+        _expect(isinstance(value, dict), where, key, value, "a table")
+        return _read(kind, value, where, f"{key}.")
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is dict:
+        _expect(isinstance(value, dict), where, key, value, "a table")
+        return {name: _value(arguments[1], item, where, f"{key}.{name}") for name, item in value.items()}
+    if origin is tuple:
+        right = isinstance(value, list | tuple) and len(value) == len(arguments)
+        _expect(right, where, key, value, f"a list of {len(arguments)}")
+        return tuple(_value(k, item, where, key) for k, item in zip(arguments, value, strict=True))
+    if kind is float:
+        _expect(isinstance(value, int | float) and not isinstance(value, bool), where, key, value, "a number")
+        return float(value)
+    if kind is int:
+        _expect(isinstance(value, int) and not isinstance(value, bool), where, key, value, "a whole number")
+    if kind is bool:
+        _expect(isinstance(value, bool), where, key, value, "true or false")
+    if kind is str:
+        _expect(isinstance(value, str), where, key, value, "a text in quotes")
+    return value
+
+
+def _expect(right: bool, where: str, key: str, value: Any, what: str) -> None:
+    if not right:
+        shown = f"{value!r}" if not isinstance(value, dict | types.NoneType) else "a table"
+        raise ConfigError(f"{where}: {key} is {shown}; it takes {what}")

@@ -1,0 +1,112 @@
+"""The loss: a weighted sum of terms, each of which can be switched off.
+
+Pictures are float tensors (N, 3, H, W); dehazed ones may leave [0, 1] while training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from pytorch_msssim import ssim
+from torch import Tensor, nn
+
+from edge.errors import EdgeError
+from training.config import LossConfig
+from training.features import FEATURES
+from training.models import nearest
+
+DB_FLOOR = 1e-4
+DB_SCALE = 0.1  # a decibel is a tenth of the term, so that a weight of 1 is of L1's order
+SSIM_WINDOW = 7
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A batch's loss, its terms before weighting, and the dehazed pictures it was taken of."""
+
+    loss: Tensor
+    terms: dict[str, Tensor]
+    dehazed: Tensor
+
+
+Objective = Callable[[nn.Module, Tensor, Tensor], Scores]
+"""Called with model, hazy and clear pictures. What a trainer minimises; distillation brings its own."""
+
+
+def l1(dehazed: Tensor, clear: Tensor) -> Tensor:
+    return (dehazed - clear).abs().mean()
+
+
+def mse_db(dehazed: Tensor, clear: Tensor) -> Tensor:
+    """Mean over the pictures of 10 log10(MSE + 1e-4), shifted to start at 0: what PSNR is made of."""
+    mse = ((dehazed - clear) ** 2).mean((1, 2, 3))
+    return DB_SCALE * (10 * torch.log10(mse + DB_FLOOR) + 40).mean()
+
+
+def rmse(dehazed: Tensor, clear: Tensor) -> Tensor:
+    """Mean over the pictures of the root of their mean squared error."""
+    return ((dehazed - clear) ** 2).mean((1, 2, 3)).add(1e-6).sqrt().mean()
+
+
+def structural(dehazed: Tensor, clear: Tensor) -> Tensor:
+    """1 - SSIM (Wang et al. 2004) with a 7x7 Gaussian window, on pictures clipped to [0, 1]."""
+    return 1 - ssim(dehazed.clamp(0, 1), clear.clamp(0, 1), data_range=1, win_size=SSIM_WINDOW)
+
+
+class Quadruplet(nn.Module):
+    """The paper's contrastive term, with the clear picture where it belongs (the released code has the hazy one).
+
+    `d(J, clear) / (d(J, hazy) + d(J1, hazy) + d(J, J1) + e)`: the output is drawn to the clear picture and pushed
+    from the hazy one; the intermediate output J1 is told apart from both. d is the mean absolute difference of
+    features, over all scales. Without an intermediate output its two distances are left out.
+    """
+
+    def __init__(self, features: str = "random", epsilon: float = 0.1) -> None:
+        super().__init__()
+        if features not in FEATURES:
+            raise EdgeError(f"losses.features is {features!r}{nearest(features, FEATURES)}")
+        self.features = FEATURES[features]().requires_grad_(False)
+        self.epsilon = epsilon
+
+    def forward(self, dehazed: Tensor, clear: Tensor, hazy: Tensor, intermediate: Tensor | None) -> Tensor:
+        with torch.no_grad():
+            of_clear, of_hazy = self.features(clear), self.features(hazy)
+        of_dehazed = self.features(dehazed)
+        apart = distance(of_dehazed, of_hazy)
+        if intermediate is not None:
+            of_intermediate = self.features(intermediate)
+            apart = apart + distance(of_intermediate, of_hazy) + distance(of_dehazed, of_intermediate)
+        return (distance(of_dehazed, of_clear) / (apart + self.epsilon)).mean()
+
+
+def distance(a: list[Tensor], b: list[Tensor]) -> Tensor:
+    """Mean absolute difference of each picture's features, over the scales: (N,)."""
+    return torch.stack([(x - y).abs().mean((1, 2, 3)) for x, y in zip(a, b, strict=True)]).mean(0)
+
+
+PLAIN: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": l1, "mse_db": mse_db, "rmse": rmse, "ssim": structural}
+
+
+class WeightedLoss(nn.Module):
+    """The objective that a configuration describes."""
+
+    def __init__(self, config: LossConfig) -> None:
+        super().__init__()
+        self.weights = {name: getattr(config, name) for name in PLAIN if getattr(config, name)}
+        self.quadruplet_weight = config.quadruplet
+        self.quadruplet = Quadruplet(config.features) if config.quadruplet else None
+
+    def forward(self, model: nn.Module, hazy: Tensor, clear: Tensor) -> Scores:
+        intermediate = None
+        if self.quadruplet is not None and getattr(model, "has_intermediate", False):
+            dehazed, intermediate = (picture.float() for picture in model(hazy, intermediate=True))
+        else:
+            dehazed = model(hazy).float()
+        terms = {name: PLAIN[name](dehazed, clear) for name in self.weights}
+        loss = sum(weight * terms[name] for name, weight in self.weights.items())
+        if self.quadruplet is not None:
+            terms["quadruplet"] = self.quadruplet(dehazed, clear, hazy, intermediate)
+            loss = loss + self.quadruplet_weight * terms["quadruplet"]
+        return Scores(loss, terms, dehazed)

@@ -1,0 +1,45 @@
+"""The models, by name. A new one is a file here and a line in `MODELS`."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from edge.errors import EdgeError
+from training.models.draco import Draco
+from training.models.grid import GridNet
+
+MODELS: dict[str, type[nn.Module]] = {"draco": Draco, "grid": GridNet}
+
+
+def build(name: str, configuration: Mapping[str, Any]) -> nn.Module:
+    """A new module with fresh weights.
+
+    Args:
+        name: a key of `MODELS`.
+        configuration: keyword arguments of that model.
+
+    Raises:
+        EdgeError: an unknown model or a key that the model does not have; the message names the nearest right one.
+    """
+    if name not in MODELS:
+        raise EdgeError(f"there is no model {name!r}{nearest(name, MODELS)}")
+    keys = list(inspect.signature(MODELS[name]).parameters)
+    for key in configuration:
+        if key not in keys:
+            raise EdgeError(f"model {name!r} has no setting {key!r}{nearest(key, keys)}")
+    try:
+        return MODELS[name](**configuration)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise EdgeError(f"model {name!r} cannot be built as configured: {error}") from error
+
+
+def nearest(wrong: str, right: Any) -> str:
+    """How a message about a mistyped name goes on: the nearest right one, or all of them."""
+    right = list(right)
+    close = difflib.get_close_matches(wrong, right, 1, 0.6)
+    return f"; did you mean {close[0]!r}?" if close else f"; choose one of {', '.join(right)}"

@@ -1,0 +1,105 @@
+"""What a run needs to go on exactly where it stopped, in one .safetensors file: weights, average, optimizer, step.
+
+The numbers that a step draws are a function of seed, step and rank (see `seed_step`), as the samples are, so no
+generator's state has to be kept.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from training.checkpoint import CheckpointError, read_tensors, tensors_to_bytes, write_whole
+from training.config import RunConfig
+
+FORMAT = "draco-edge-resume/1"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        step: updates done.
+        best_step, best_psnr_db: the best validation so far; 0 and -inf (as None in the file) before the first.
+        validated: the last step that was validated.
+        seconds: spent training so far, over all its parts.
+    """
+
+    step: int = 0
+    best_step: int = 0
+    best_psnr_db: float | None = None
+    validated: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Resume:
+    """A run that stopped: its configuration, its progress, and the tensors of its parts, by part."""
+
+    config: RunConfig
+    progress: Progress
+    parts: dict[str, dict[str, Tensor]]
+    scaler: dict[str, Any]
+
+
+def save_resume(
+    path: Path,
+    config: RunConfig,
+    progress: Progress,
+    *,
+    model: nn.Module,
+    average: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    scaler: dict[str, Any],
+) -> None:
+    """Write all of a run; whole or not at all. Raises `CheckpointError`."""
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    tensors |= {f"average.{name}": value for name, value in average.state_dict().items()}
+    for number, slots in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
+    metadata = {
+        "format": FORMAT,
+        "config": config.to_json(),
+        "progress": json.dumps(asdict(progress)),
+        "scaler": json.dumps(scaler),
+    }
+    write_whole(path, tensors_to_bytes(tensors, metadata))
+
+
+def read_resume(path: Path) -> Resume:
+    """Read what `save_resume` wrote. Raises `CheckpointError`: missing, cut short, or another kind of file."""
+    if not path.is_file():
+        raise CheckpointError(f"{path.parent} holds no run to go on with ({path.name} is not there)")
+    tensors, metadata = read_tensors(path)
+    if metadata.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is not the state of a training run; --resume takes a run's folder")
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
+    for name, tensor in tensors.items():
+        part, _, rest = name.partition(".")
+        parts[part][rest] = tensor
+    return Resume(
+        RunConfig.from_json(metadata["config"]),
+        Progress(**json.loads(metadata["progress"])),
+        parts,
+        json.loads(metadata["scaler"]),
+    )
+
+
+def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Give an optimizer of the same parameters its moments and counts back."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        number, _, slot = name.partition(".")
+        state.setdefault(int(number), {})[slot] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def seed_step(seed: int, step: int, rank: int) -> None:
+    """Seed torch's generators (CPU and CUDA) for one step of one process."""
+    torch.manual_seed((seed * 1_000_003 + step) * 4096 + rank)

@@ -1,0 +1,108 @@
+"""Train a model: `python -m training.train --config training/configs/edge.toml --data PICTURES`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from edge import command
+from edge.errors import EdgeError
+
+EXAMPLES = """\
+examples:
+  python -m training.train --config training/configs/edge.toml --data pictures
+  python -m training.train --resume runs/edge                     # goes on exactly where it stopped
+  torchrun --nproc-per-node 4 -m training.train --config training/configs/draco.toml --data pictures
+
+The run's folder (runs/NAME, or --out) holds best.safetensors and last.safetensors (averaged weights), log.csv,
+validation.csv, validation/ (pictures), tensorboard/ and resume.safetensors. Ctrl-C and SIGTERM save and stop.
+
+Large tensors are given back to the system at every step by the C library's allocator, which takes half of the time
+of a training on the processor; so the command starts itself again with MALLOC_MMAP_MAX_=0 and
+MALLOC_TRIM_THRESHOLD_=17179869184 where they are not set. Set either yourself to keep your own.
+"""
+ALLOCATOR = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(16 * 2**30)}
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python -m training.train",
+        description="Train a model as a TOML configuration says.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--config", type=Path, metavar="FILE", help="the run's configuration (TOML)")
+    made.add_argument(
+        "--data", type=Path, metavar="DIR", help="what the configuration's folders are relative to (default: here)"
+    )
+    made.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/NAME)")
+    made.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in this folder")
+    return made
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    if not arguments.config and not arguments.resume:
+        parser().error("give --config FILE to start a run, or --resume DIR to go on with one")
+    if arguments.resume and arguments.out and arguments.out != arguments.resume:
+        parser().error("--resume goes on in the run's own folder; leave --out away")
+    command.require("torch", "train")
+    from training.config import read_config
+    from training.trainer import RESUME, Trainer, resumed
+
+    config = read_config(arguments.config) if arguments.config else None
+    resume = None
+    if arguments.resume:
+        resume = resumed(arguments.resume, config)
+        config, folder = resume.config, arguments.resume
+    else:
+        assert config is not None
+        folder = arguments.out or Path("runs") / config.name
+        if (folder / RESUME).exists():
+            raise EdgeError(f"{folder} holds a run already; go on with --resume {folder}, or choose another --out")
+    data = _data_folder(arguments.data, folder, arguments.resume is not None)
+    trainer = Trainer(config, folder, data, resume=resume)
+    if trainer.fabric.is_global_zero:
+        command.say(f"training {config.name}: {trainer.describe()}")
+        _remember_data(folder, data)
+    try:
+        best = trainer.fit()
+    except KeyboardInterrupt:
+        if trainer.fabric.is_global_zero:
+            command.say(
+                f"stopped at step {trainer.progress.step}; go on with: python -m training.train --resume {folder}"
+            )
+        raise
+    if trainer.fabric.is_global_zero:
+        print(best)
+    return 0
+
+
+def _data_folder(given: Path | None, folder: Path, resuming: bool) -> Path:
+    """Where the pictures are: as given, or where a resumed run had them."""
+    note = folder / "data.txt"
+    if given is None and resuming and note.is_file():
+        given = Path(note.read_text(encoding="utf-8").strip())
+    data = given or Path()
+    if not data.is_dir():
+        raise EdgeError(f"{data} is not a folder; say with --data where the pictures are")
+    return data
+
+
+def _remember_data(folder: Path, data: Path) -> None:
+    from training.checkpoint import write_whole
+
+    write_whole(folder / "data.txt", f"{data.resolve()}\n".encode())
+
+
+def _keep_memory() -> None:
+    """Start this process again with an allocator that keeps its memory (see the help); Linux only."""
+    if sys.platform == "linux" and not any(name in os.environ for name in ALLOCATOR):
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **ALLOCATOR})
+
+
+if __name__ == "__main__":
+    _keep_memory()
+    sys.exit(command.run(main))

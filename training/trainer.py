@@ -1,0 +1,436 @@
+"""The trainer: one run, from its configuration to its checkpoints, on one processor, one GPU or many."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from edge import command
+from edge.errors import EdgeError
+from training import models, sources
+from training.average import Average
+from training.batches import Batches, Share
+from training.checkpoint import parameter_count, read_checkpoint, save_checkpoint, versions, write_whole
+from training.config import RunConfig
+from training.journal import Journal, duration
+from training.losses import Objective, Scores, WeightedLoss
+from training.normalisation import synchronised
+from training.state import Progress, Resume, read_resume, restore_optimizer, save_resume, seed_step
+from training.validation import dehaze, spread, validate
+
+BEST, LAST, RESUME = "best.safetensors", "last.safetensors", "resume.safetensors"
+FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
+FREE_TO_CHANGE = ("workers", "report_every", "save_every")  # of [training]: they do not change the weights
+
+
+class TrainingError(EdgeError):
+    """A run that cannot go on."""
+
+
+class Trainer:
+    """Trains one model as a configuration says.
+
+    Args:
+        config: of the run.
+        folder: where checkpoints, log and state go.
+        data: what relative folders of the configuration are relative to.
+        dataset: training pictures; None builds the configuration's sources.
+        objective: what to minimise; None takes the configuration's losses. A module is moved to the device.
+        resume: the state to go on from (see `read_resume`).
+    """
+
+    def __init__(
+        self,
+        config: RunConfig,
+        folder: Path,
+        data: Path = Path(),
+        *,
+        dataset: Dataset | None = None,
+        objective: Objective | None = None,
+        resume: Resume | None = None,
+    ) -> None:
+        self.config, self.folder, self.data = config, folder, data
+        training = config.training
+        self.fabric = _fabric(training.precision)
+        self.progress = resume.progress if resume else Progress()
+        torch.manual_seed(config.seed)
+        network = models.build(config.model.name, config.model.configuration)
+        if config.model.initial and resume is None:
+            self._take_initial(network)
+        if resume:
+            network.load_state_dict(resume.parts["model"])
+        if training.channels_last:
+            network = network.to(memory_format=torch.channels_last)
+        network = network.to(self.fabric.device).train()
+        if self.fabric.world_size > 1:
+            network = synchronised(network)
+        optimizer = _optimizer(network, training.learning_rate, training.weight_decay)
+        self.average = Average(network, training.ema)
+        self.model, self.optimizer = self.fabric.setup(network, optimizer)
+        if resume:
+            self.average.module.load_state_dict(resume.parts["average"])
+            restore_optimizer(optimizer, resume.parts["optimizer"])
+            if resume.scaler:
+                self._scaler().load_state_dict(resume.scaler)
+        self.objective = objective if objective is not None else WeightedLoss(config.losses)
+        if isinstance(self.objective, nn.Module):
+            self.objective.to(self.fabric.device)
+        self._folders = self._validation_folders()
+        self._dataset = dataset if dataset is not None else sources.build(
+            config.sources, training.size, config.seed, data
+        )
+        self._stop = False
+
+    def describe(self) -> str:
+        """What is trained, in a few words."""
+        training, count = self.config.training, parameter_count(self.average.module)
+        width, height = training.size
+        return (
+            f"{self.config.model.name}, {count:,} parameters, {training.steps - self.progress.step} steps of "
+            f"{training.batch * self.fabric.world_size} pictures of {width}x{height}, {training.precision} on "
+            f"{self.fabric.world_size} x {self.fabric.device.type}"
+        )
+
+    def fit(self) -> Path:
+        """Train to the last step.
+
+        Returns:
+            The best checkpoint where pictures were validated, else the last.
+
+        Raises:
+            KeyboardInterrupt: Ctrl-C or SIGTERM; all is saved, and the run can be resumed.
+            TrainingError: the loss is not a number any more.
+            CheckpointError: a checkpoint cannot be written.
+        """
+        journal = Journal(self.folder, self.progress.step) if self.fabric.is_global_zero else None
+        try:
+            with self._signals():
+                self._steps(journal)
+        finally:
+            if journal:
+                journal.close()
+        if self._stop:
+            raise KeyboardInterrupt
+        best = self.folder / BEST
+        return best if best.is_file() else self.folder / LAST
+
+    # the loop ---------------------------------------------------------------------------------------------------------
+
+    def _steps(self, journal: Journal | None) -> None:
+        training, fabric = self.config.training, self.fabric
+        share = Share(training.batch, fabric.global_rank, fabric.world_size)
+        first = self.progress.step
+        pin = fabric.device.type == "cuda"
+        batches = Batches(self._dataset, share, range(first, training.steps), workers=training.workers, pin=pin)
+        window = _Window(training.batch * fabric.world_size)
+        if self._validation_due():
+            self._validate(journal)
+        for step in range(first, training.steps):
+            hazy, clear = next(batches)
+            scores, norm = self._update(step, hazy, clear, share)
+            window.add(scores, clear, batches.waited_s)
+            self.progress = replace(self.progress, step=step + 1, seconds=self.progress.seconds + window.last_step_s)
+            last = step + 1 == training.steps
+            if journal:
+                journal.line(window.text(step + 1, training.steps))
+                if (step + 1) % training.report_every == 0 or last:
+                    rate = self.optimizer.param_groups[0]["lr"]
+                    journal.training(step + 1, {**window.figures(), "learning_rate": rate, "gradient_norm": norm})
+            if self._stop or (step + 1) % training.save_every == 0 or last:
+                self._save()
+                if journal:
+                    journal.event(window.text(step + 1, training.steps))
+                window.reset(batches.waited_s)
+            if self._stop:
+                return
+            if self._validation_due():
+                self._validate(journal)
+                if self._stop:
+                    return
+                window.reset(batches.waited_s)
+
+    def _update(self, step: int, hazy: Tensor, clear: Tensor, share: Share) -> tuple[Scores, float]:
+        """One step; the gradient stays in the parameters until the next."""
+        training = self.config.training
+        seed_step(self.config.seed, step, share.rank)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate(step, training.steps, training.warmup, training.learning_rate, training.final_rate)
+        layout = torch.channels_last if training.channels_last else torch.contiguous_format
+        hazy, clear = (
+            pictures.to(self.fabric.device, non_blocking=True, memory_format=layout) for pictures in (hazy, clear)
+        )
+        self.optimizer.zero_grad()
+        scores = self.objective(self.model, hazy, clear)
+        agreed = self.fabric.all_reduce(
+            torch.stack([scores.loss.detach().float(), scores.loss.new_tensor(float(self._stop)).float()])
+        )
+        self._stop = bool(agreed[1] > 0)
+        self._finite(float(agreed[0]), "loss", step, share)
+        self.fabric.backward(scores.loss)
+        norm = self.fabric.clip_gradients(
+            self.model, self.optimizer, max_norm=training.clip or math.inf, error_if_nonfinite=False
+        )
+        if training.precision != "fp16":  # there the scaler skips such a step and goes on with a smaller scale
+            self._finite(float(norm), "gradient", step, share)
+        self.optimizer.step()
+        self.average.update(step + 1)
+        return scores, float(norm)
+
+    def _finite(self, value: float, what: str, step: int, share: Share) -> None:
+        if math.isfinite(value):
+            return
+        indices = Share(share.batch * share.ranks).indices(step, len(self._dataset))  # type: ignore[arg-type]
+        kept = self.folder / LAST
+        raise TrainingError(
+            f"the {what} is {value} at step {step + 1}, on samples {indices[0]} to {indices[-1]} of seed "
+            f"{self.config.seed}; "
+            + (f"{kept} keeps the weights of step {self._saved_step()}" if kept.is_file() else "nothing was saved yet")
+            + ". Lower training.learning_rate or training.clip, or train in fp32"
+        )
+
+    # saving and validating --------------------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        if self.fabric.is_global_zero:
+            self._save_checkpoint(LAST)
+            scaler = self._scaler()
+            save_resume(
+                self.folder / RESUME,
+                self.config,
+                self.progress,
+                model=self._network(),
+                average=self.average.module,
+                optimizer=self.optimizer.optimizer,
+                scaler=scaler.state_dict() if scaler is not None else {},
+            )
+        self.fabric.barrier()
+
+    def _save_checkpoint(self, name: str, scores: dict[str, Any] | None = None) -> None:
+        config = self.config
+        provenance = {
+            "run": asdict(config),
+            "step": self.progress.step,
+            "seconds": round(self.progress.seconds),
+            "processes": self.fabric.world_size,
+            "parameters": parameter_count(self.average.module),
+            "versions": versions(),
+        }
+        if scores:
+            provenance["validation"] = scores
+        save_checkpoint(
+            self.folder / name, self.average.module, config.model.name, config.model.configuration, provenance
+        )
+
+    def _saved_step(self) -> int:
+        return int(read_checkpoint(self.folder / LAST).provenance["step"])
+
+    def _validation_due(self) -> bool:
+        step, config = self.progress.step, self.config
+        due = step and (step % config.validation.every == 0 or step == config.training.steps)
+        return bool(due and self._folders and self.progress.validated < step)
+
+    def _validate(self, journal: Journal | None) -> None:
+        """Score the averaged model; keep it if it is the best. Stopped in between, it is done again on resume."""
+        if journal:
+            scores = {}
+            for name, pairs in self._folders.items():
+                journal.line(f"validating {name}")
+                chosen = self.config.validation.pairs[name]
+                result = validate(
+                    lambda picture: dehaze(self.average.module, picture), pairs, chosen.longest, lambda: self._stop
+                )
+                if result is None:
+                    break
+                scores[name] = {"psnr_db": round(result.psnr_db, 3), "ssim": round(result.ssim, 4)}
+                journal.validation(self.progress.step, name, scores[name], result.strip)
+                strip = cv2.imencode(".png", cv2.cvtColor(result.strip, cv2.COLOR_RGB2BGR))[1].tobytes()
+                write_whole(self.folder / "validation" / f"{name}.png", strip)
+            else:
+                self._choose(scores, journal)
+        stop = self.fabric.all_reduce(torch.tensor(float(self._stop), device=self.fabric.device))
+        self._stop = bool(stop > 0)
+
+    def _choose(self, scores: dict[str, dict[str, float]], journal: Journal) -> None:
+        pairs = self.config.validation.pairs
+        deciding = [scores[name]["psnr_db"] for name in scores if pairs[name].chooses] or [
+            score["psnr_db"] for score in scores.values()
+        ]
+        mean, best = sum(deciding) / len(deciding), self.progress.best_psnr_db
+        better = best is None or mean > best
+        told = ", ".join(f"{name} {score['psnr_db']:.2f} dB / {score['ssim']:.3f}" for name, score in scores.items())
+        journal.event(f"step {self.progress.step}: {told}{' (best so far)' if better else ''}")
+        if better:
+            self.progress = replace(self.progress, best_psnr_db=mean, best_step=self.progress.step)
+            self._save_checkpoint(BEST, scores)
+        self.progress = replace(self.progress, validated=self.progress.step)
+
+    def _validation_folders(self) -> dict[str, list[tuple[Path, Path]]]:
+        """Pairs by name; found and checked at the start, not at the first validation."""
+        if not self.fabric.is_global_zero:
+            return {name: [(Path(), Path())] for name in self.config.validation.pairs}
+        return {
+            name: spread(sources.kept_pairs(self.data / pairs.folder, pairs.fold), pairs.limit)
+            for name, pairs in self.config.validation.pairs.items()
+        }
+
+    # small matters ----------------------------------------------------------------------------------------------------
+
+    def _network(self) -> nn.Module:
+        module = self.model.module
+        return module.module if isinstance(module, nn.parallel.DistributedDataParallel) else module
+
+    def _scaler(self) -> Any:
+        return getattr(self.fabric._strategy.precision, "scaler", None)
+
+    def _take_initial(self, network: nn.Module) -> None:
+        checkpoint = read_checkpoint(self.data / self.config.model.initial)
+        try:
+            network.load_state_dict(dict(checkpoint.weights))
+        except RuntimeError:
+            raise TrainingError(
+                f"model.initial: {self.config.model.initial} holds {checkpoint.model!r} with configuration "
+                f"{dict(checkpoint.configuration)}, whose weights do not fit this run's model"
+            ) from None
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM ask for a stop after this step; a second Ctrl-C stops at once."""
+
+        def ask(number: int, _frame: object) -> None:
+            if self._stop and number == signal.SIGINT:
+                raise KeyboardInterrupt
+            self._stop = True
+
+        before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+class _Window:
+    """Means since the last report: loss, terms, PSNR, pictures a second, share of the time spent waiting for data."""
+
+    def __init__(self, pictures: int) -> None:
+        self._pictures = pictures
+        self.reset(0.0)
+        self._previous_s = time.perf_counter()
+        self.last_step_s = 0.0
+
+    def reset(self, waited_s: float) -> None:
+        self._start_s, self._waited_before_s, self._waited_s = time.perf_counter(), waited_s, waited_s
+        self._steps, self._sums = 0, {}
+        self._previous_s = self._start_s
+
+    def add(self, scores: Scores, clear: Tensor, waited_s: float) -> None:
+        now = time.perf_counter()
+        self.last_step_s, self._previous_s = now - self._previous_s, now
+        self._steps += 1
+        self._waited_s = waited_s
+        values = {"loss": scores.loss, **scores.terms, "psnr_db": mean_psnr_db(scores.dehazed, clear)}
+        for name, value in values.items():
+            value = float(value.detach() if isinstance(value, Tensor) else value)
+            self._sums[name] = self._sums.get(name, 0.0) + value
+
+    def figures(self) -> dict[str, float]:
+        elapsed_s = max(time.perf_counter() - self._start_s, 1e-9)
+        return {
+            **{name: total / self._steps for name, total in self._sums.items()},
+            "pictures_per_s": self._pictures * self._steps / elapsed_s,
+            "data_wait_share": (self._waited_s - self._waited_before_s) / elapsed_s,
+        }
+
+    def text(self, step: int, steps: int) -> str:
+        figures = self.figures()
+        left_s = (steps - step) * self._pictures / figures["pictures_per_s"]
+        return (
+            f"step {step}/{steps}  loss {figures['loss']:.4f}  PSNR {figures['psnr_db']:.2f} dB  "
+            f"{figures['pictures_per_s']:.1f} pictures/s  {duration(left_s)} left  "
+            f"waiting for data {figures['data_wait_share']:.1%}"
+        )
+
+
+@torch.no_grad()
+def mean_psnr_db(dehazed: Tensor, clear: Tensor) -> float:
+    """Mean over a batch (N, 3, H, W) of each picture's PSNR, clipped to [0, 1]."""
+    mse = ((dehazed.clamp(0, 1) - clear.to(dehazed.device)) ** 2).mean((1, 2, 3))
+    return float((-10 * torch.log10(mse + 1e-10)).mean())
+
+
+def rate(step: int, steps: int, warmup: int, highest: float, final: float) -> float:
+    """Learning rate of a step (counted from 0): linear warm-up, then a cosine from `highest` to `final * highest`."""
+    rising = min(1.0, (step + 1) / warmup) if warmup else 1.0
+    return highest * rising * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+def _optimizer(network: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
+    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=learning_rate)
+
+
+def _fabric(precision: str) -> Any:
+    fabric = command.require("lightning_fabric", "train")
+    processes, nodes = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), int(os.environ.get("GROUP_WORLD_SIZE", "1"))
+    cuda = torch.cuda.is_available()
+    if precision == "fp16" and not cuda:
+        raise TrainingError("training.precision is 'fp16', which needs a CUDA device; use 'bf16' or 'fp32' here")
+    made = fabric.Fabric(
+        accelerator="cuda" if cuda else "cpu",
+        devices=processes,
+        num_nodes=nodes,
+        strategy="ddp" if processes * nodes > 1 else "auto",
+        precision=FABRIC_PRECISION[precision],
+    )
+    made.launch()
+    return made
+
+
+def resumed(folder: Path, config: RunConfig | None) -> Resume:
+    """The state of the run in a folder.
+
+    Args:
+        config: given anew; it may differ only in what does not change the weights.
+
+    Raises:
+        TrainingError: it differs in more; the message names what.
+    """
+    resume = read_resume(folder / RESUME)
+    if config is None:
+        return resume
+    stored, given = _flat(asdict(resume.config)), _flat(asdict(config))
+    free = {f"training.{key}" for key in FREE_TO_CHANGE}
+    differing = [
+        key
+        for key in sorted(set(stored) | set(given))
+        if stored.get(key) != given.get(key) and key not in free and not key.startswith("validation.")
+    ]
+    if differing:
+        raise TrainingError(
+            f"the run in {folder} was started with another {', '.join(differing)}; resume it without --config, or "
+            "start a new run with another --out"
+        )
+    return replace(resume, config=config)
+
+
+def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in table.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
