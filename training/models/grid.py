@@ -1,0 +1,152 @@
+"""The edge model: a grid network in the spirit of DDIRB (Lee et al. 2024, arXiv 2410.14595), and its application.
+
+Haze is smooth, so what it takes to remove it can be told on a small grid. The network sees the frame reduced to a
+fixed small size and says, for each cell, how dense the haze is, what colour it has and by how much to shift the
+result, and for the whole picture the airlight; `edge.coefficients` tells what these mean. Blocks are inverted
+residuals with dilated depthwise convolutions (dilation 1, 2, 5); airlight and density are global properties, so a
+branch pools the whole picture and gives back to every cell. Activations are bounded (ReLU6) and all that is not a
+convolution, an addition, a pooling or an enlargement stays outside the graph: it quantizes well.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edge import coefficients
+
+
+class ConvNorm(nn.Sequential):
+    """Convolution, batch normalisation and, if asked for, ReLU6; the first two become one by `fuse`."""
+
+    def __init__(
+        self,
+        channels: int,
+        out: int,
+        kernel: int = 1,
+        *,
+        stride: int = 1,
+        dilation: int = 1,
+        groups: int = 1,
+        act: bool = True,
+    ) -> None:
+        padding = kernel // 2 * dilation
+        super().__init__(
+            nn.Conv2d(channels, out, kernel, stride, padding, dilation, groups, bias=False),
+            nn.BatchNorm2d(out),
+            *([nn.ReLU6()] if act else []),
+        )
+
+    def fuse(self) -> None:
+        """Fold the normalisation into the convolution; for inference and quantization-aware training."""
+        if isinstance(self[1], nn.BatchNorm2d):
+            self[0] = nn.utils.fuse_conv_bn_eval(self[0], self[1])
+            self[1] = nn.Identity()
+
+
+class InvertedResidual(nn.Module):
+    """Expand, filter each channel with a dilated 3x3 kernel, project; added to the input where the shapes agree."""
+
+    def __init__(self, channels: int, out: int, expand: int = 2, *, stride: int = 1, dilation: int = 1) -> None:
+        super().__init__()
+        inner = channels * expand
+        self.residual = channels == out and stride == 1
+        self.body = nn.Sequential(
+            ConvNorm(channels, inner),
+            ConvNorm(inner, inner, 3, stride=stride, dilation=dilation, groups=inner),
+            ConvNorm(inner, out, act=False),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x) if self.residual else self.body(x)
+
+
+class SeparableResidual(nn.Module):
+    """Depthwise 3x3, pointwise, added to the input: an inverted residual without its expansion, for large pictures."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            ConvNorm(channels, channels, 3, groups=channels), ConvNorm(channels, channels, act=False)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+class GridNet(nn.Module):
+    """Predicts coefficients on a grid and, in `forward`, applies them to pictures of any size.
+
+    Args:
+        width: channels at a quarter of the input's resolution; 36 gives about 150,000 parameters.
+        stem: channels at half of the input's resolution.
+        deep: number of blocks at an eighth of the input's resolution, with dilation 1, 2, 5, 1, 2, ...
+        height, columns: of the small input, in pixels; multiples of 8.
+    """
+
+    def __init__(self, width: int = 36, stem: int = 24, deep: int = 4, height: int = 120, columns: int = 160) -> None:
+        super().__init__()
+        self.size = (height, columns)
+        w = width
+        self.down2, self.at2 = ConvNorm(3, stem, 3, stride=2), SeparableResidual(stem)
+        self.down4 = ConvNorm(stem, w, 3, stride=2)
+        self.at4 = nn.Sequential(InvertedResidual(w, w), InvertedResidual(w, w, dilation=2))
+        self.down8 = InvertedResidual(w, 2 * w, stride=2)
+        dilations = [(1, 2, 5)[i % 3] for i in range(deep)]
+        self.at8 = nn.Sequential(*(InvertedResidual(2 * w, 2 * w, dilation=d) for d in dilations))
+        self.whole = nn.Sequential(ConvNorm(4 * w, 2 * w), ConvNorm(2 * w, 2 * w, act=False))
+        self.up4, self.fuse4 = ConvNorm(2 * w, w, act=False), InvertedResidual(w, w)
+        self.up2, self.fuse2 = ConvNorm(w, stem, act=False), SeparableResidual(stem)
+        # Four fine cells from each position: cells as fine as the input's pixels, without a layer of that size.
+        self.cell = nn.ConvTranspose2d(stem, coefficients.CHANNELS, 2, stride=2)
+        self.airlight = nn.Conv2d(2 * w, 3, 1)
+        for parameter in (self.cell.weight, self.cell.bias, self.airlight.weight):
+            nn.init.zeros_(parameter)
+        nn.init.ones_(self.airlight.bias)
+
+    def predict(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw coefficients of small pictures (N, 3, height, columns) in [0, 1].
+
+        Returns:
+            cell (N, 7, height, columns) and airlight (N, 3), as `edge.coefficients.decode` takes them (there with
+            the channel last).
+        """
+        x2 = self.at2(self.down2(picture * 2 - 1))
+        x4 = self.at4(self.down4(x2))
+        x8 = self.at8(self.down8(x4))
+        pooled = torch.cat([x8.mean((2, 3), keepdim=True), x8.amax((2, 3), keepdim=True)], 1)
+        whole = self.whole(pooled)
+        y = self.fuse4(_enlarge(self.up4(x8 + whole), x4) + x4)
+        y = self.fuse2(_enlarge(self.up2(y), x2) + x2)
+        return self.cell(y), self.airlight(whole).flatten(1)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Dehazed pictures (N, 3, H, W), of hazy ones in [0, 1]; clipped to [0, 1] except in training."""
+        small = pictures if pictures.shape[2:] == self.size else F.interpolate(pictures, self.size, mode="area")
+        gain, bias = decode(*self.predict(small))
+        clear = _enlarge(gain, pictures) * pictures + _enlarge(bias, pictures)
+        return clear if self.training else clear.clamp(0, 1)
+
+    def fuse(self) -> GridNet:
+        """Fold every normalisation into its convolution; the network must be in eval mode."""
+        for module in self.modules():
+            if isinstance(module, ConvNorm):
+                module.fuse()
+        return self
+
+
+def decode(cell: Tensor, airlight: Tensor) -> tuple[Tensor, Tensor]:
+    """`edge.coefficients.decode` for tensors: gain and bias (N, 3, h, w) of raw coefficients, at strength 1."""
+    c = coefficients
+    cell, airlight = cell.float(), airlight.float()
+    density = F.softplus(c.DENSITY_SLOPE * cell[:, :1] + c.DENSITY_OFFSET)
+    gain = (density + c.COLOUR_SCALE * cell[:, 1:4]).clamp(-1.0, c.LARGEST_LOG_GAIN).exp()
+    light = c.AIRLIGHT_SCALE * torch.sigmoid(airlight)[:, :, None, None]
+    return gain, light * (1 - gain) + c.SHIFT_SCALE * cell[:, 4:7].clamp(-1.0, 1.0)
+
+
+def _enlarge(grid: Tensor, like: Tensor) -> Tensor:
+    if grid.shape[2:] == like.shape[2:]:
+        return grid
+    return F.interpolate(grid, size=like.shape[2:], mode="bilinear", align_corners=False)

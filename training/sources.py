@@ -1,0 +1,336 @@
+"""Where training pictures come from: named sources with weights, and the dataset that mixes them.
+
+A configuration names each source, what kind it is and how often it is drawn:
+
+    [sources.real]
+    kind = "pairs"          # hazy/ and clear/, paired by the leading token of their names
+    folder = "real"
+    weight = 0.4
+
+Kinds: ``pairs`` (as they are, with the haze now and then thinned or thickened), ``depth`` (clear/ and depth/: haze by
+the scattering model), ``synthetic_pairs`` (pairs made by the scattering model: their transmission is recovered and
+hazed anew), ``clear`` (haze over invented depth), ``aerial`` (haze between a drone and the ground), ``transfer`` (the
+haze of real pairs over other scenes) and ``identity`` (no haze: the answer is the picture itself).
+
+Pictures are reduced once and kept in memory as 8-bit. Sample number i is a pure function of the seed and i, so a run
+resumes exactly, whatever the number of workers or ranks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from edge.errors import EdgeError, PictureError
+from edge.measure.pairs import find_pairs
+from training import synthesis
+from training.synthesis import Generator, HazeMap
+
+KEPT_PIXELS = 320  # longest side of a picture in memory, as a multiple of the network's input: twice 160
+DEPTH_UNIT = 20.0  # grey levels of a depth picture for one unit of depth
+ENDLESS = 2**40
+
+Sample = tuple[np.ndarray, np.ndarray]
+Draw = Callable[[Generator], Sample]
+
+
+@dataclass(frozen=True)
+class View:
+    """A window of a picture, in shares of its sides, and whether it is mirrored; size of the result in pixels."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+    mirrored: bool
+    width: int
+    height: int
+
+    @staticmethod
+    def draw(rng: Generator, width: int, height: int) -> View:
+        """A window of 55 to 100 % of the picture with a somewhat other aspect, anywhere in it."""
+        scale = rng.uniform(0.55, 1.0)
+        wide, tall = scale * rng.uniform(0.8, 1.0), scale * rng.uniform(0.8, 1.0)
+        left, top = rng.uniform(0, 1 - wide), rng.uniform(0, 1 - tall)
+        return View(left, top, left + wide, top + tall, bool(rng.random() < 0.5), width, height)
+
+    def of(self, picture: np.ndarray) -> np.ndarray:
+        """The window of a picture, resized by area averaging, in the picture's own dtype."""
+        rows, columns = picture.shape[:2]
+        top, bottom = int(self.top * rows), max(int(self.bottom * rows), int(self.top * rows) + 1)
+        left, right = int(self.left * columns), max(int(self.right * columns), int(self.left * columns) + 1)
+        cut = cv2.resize(picture[top:bottom, left:right], (self.width, self.height), interpolation=cv2.INTER_AREA)
+        return cut[:, ::-1] if self.mirrored else cut
+
+
+class HazeDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """Hazy and clear pictures, float32 (3, H, W) each in [0, 1], drawn from weighted sources; practically endless."""
+
+    def __init__(self, draws: Sequence[Draw], weights: Sequence[float], seed: int) -> None:
+        self._draws = list(draws)
+        self._share = np.cumsum(weights) / np.sum(weights)
+        self._seed = seed
+
+    def __len__(self) -> int:
+        return ENDLESS
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        cv2.setNumThreads(0)
+        rng = np.random.default_rng((self._seed, index))
+        which = int(np.searchsorted(self._share, rng.random(), side="right"))
+        hazy, clear = self._draws[min(which, len(self._draws) - 1)](rng)
+        return _tensor(hazy), _tensor(clear)
+
+
+def build(
+    sources: Mapping[str, Mapping[str, Any]], size: tuple[int, int], seed: int, root: Path | str = "."
+) -> HazeDataset:
+    """The dataset of a configuration's ``[sources.*]`` tables.
+
+    Args:
+        sources: name to table: kind, weight, folder (or folders), and the kind's own settings.
+        size: width and height of the samples, in pixels.
+        seed: samples are a pure function of it and their number.
+        root: what relative folders are relative to.
+
+    Raises:
+        EdgeError: an unknown kind or setting, or a source without pictures; broken pictures are an error at once.
+    """
+    draws, weights = [], []
+    for name, table in sources.items():
+        settings = dict(table)
+        kind, weight = settings.pop("kind", None), settings.pop("weight", 1.0)
+        if kind not in KINDS:
+            raise EdgeError(f"sources.{name}: kind is one of {', '.join(KINDS)}, not {kind!r}")
+        if weight <= 0:
+            continue
+        try:
+            draws.append(KINDS[kind](Path(root), size, **settings))
+        except TypeError as error:
+            raise EdgeError(f"sources.{name}: {str(error).split('() ')[-1]}") from error
+        weights.append(weight)
+    if not draws:
+        raise EdgeError("the configuration has no source with a weight above 0")
+    return HazeDataset(draws, weights, seed)
+
+
+# kinds of sources -----------------------------------------------------------------------------------------------------
+
+
+def _pairs(root: Path, size: tuple[int, int], folder: str, leave_out: str = "", vary: float = 0.5) -> Draw:
+    """Pairs as they are; with probability `vary` the haze between the two is thinned or thickened."""
+    pictures = [(_read(h), _read(c)) for h, c in kept_pairs(root / folder, leave_out)]
+
+    def draw(rng: Generator) -> Sample:
+        hazy, clear = pictures[rng.integers(len(pictures))]
+        view = View.draw(rng, *size)
+        hazy, clear = _float(view.of(hazy)), _float(view.of(clear))
+        if rng.random() < vary:  # along the line from clear to hazy only the transmission changes, not the airlight
+            hazy = np.clip(clear + np.float32(rng.uniform(0.4, 1.15)) * (hazy - clear), 0, 1)
+        return _recoloured(rng, hazy, clear)
+
+    return draw
+
+
+def _depth(root: Path, size: tuple[int, int], folder: str, exact: float = 0.5, dark: float = 0.3) -> Draw:
+    """Clear pictures with depth; `exact`: share of samples hazed just as the RESIDE benchmark does it."""
+    scenes = []
+    for path in _pictures(root / folder / "clear"):
+        clear = _read(path)
+        depth = cv2.imread(str(root / folder / "depth" / f"{path.stem}.png"), cv2.IMREAD_GRAYSCALE)
+        if depth is None:
+            raise PictureError(f"{path} has no readable depth picture {path.stem}.png in {folder}/depth")
+        depth = cv2.resize(cv2.medianBlur(depth, 5), clear.shape[1::-1], interpolation=cv2.INTER_AREA)
+        scenes.append((clear, depth))
+
+    def draw(rng: Generator) -> Sample:
+        clear, depth = scenes[rng.integers(len(scenes))]
+        view = View.draw(rng, *size)
+        return _hazed_by_depth(rng, _float(view.of(clear)), view.of(depth).astype(np.float32) / DEPTH_UNIT, exact, dark)
+
+    return draw
+
+
+def _synthetic_pairs(root: Path, size: tuple[int, int], folder: str, anew: float = 0.6) -> Draw:
+    """Pairs made by the scattering model: with probability `anew` hazed anew through their own depth."""
+    scenes = []
+    for hazy_path, clear_path in kept_pairs(root / folder):
+        hazy, clear = _read(hazy_path), _read(clear_path)
+        haze = synthesis.true_transmission(_float(hazy), _float(clear))
+        depth = -np.log(np.maximum(haze.transmission[..., 0], 0.03))
+        scenes.append((hazy, clear, depth / max(float(depth.mean()), 1e-3)))
+
+    def draw(rng: Generator) -> Sample:
+        hazy, clear, depth = scenes[rng.integers(len(scenes))]
+        view = View.draw(rng, *size)
+        if rng.random() >= anew:
+            return _recoloured(rng, _float(view.of(hazy)), _float(view.of(clear)))
+        scene = _recoloured(rng, _float(view.of(clear)))[0]
+        thickness = np.exp(rng.uniform(np.log(0.25), np.log(2.0))) * view.of(depth)
+        light = synthesis.airlight(rng, 0.65, tint=0.03 if rng.random() < 0.3 else 0.0)
+        return synthesis.sensor(rng, synthesis.hazed(scene, thickness, light), 0.004), scene
+
+    return draw
+
+
+def _clear(root: Path, size: tuple[int, int], folders: Sequence[str], without: str = "\0") -> Draw:
+    """Clear pictures under haze over invented depth."""
+    pictures = _many(root, folders, without)
+
+    def draw(rng: Generator) -> Sample:
+        clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
+        return _hazed_by_depth(rng, clear, synthesis.invented_depth(rng, *clear.shape[:2]), exact=0.3, dark=0.3)
+
+    return draw
+
+
+def _aerial(root: Path, size: tuple[int, int], folders: Sequence[str], without: str = "\0") -> Draw:
+    """Clear pictures under the haze that lies between a drone and the ground."""
+    pictures = _many(root, folders, without)
+
+    def draw(rng: Generator) -> Sample:
+        clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
+        clear = _recoloured(rng, clear)[0] if rng.random() < 0.5 else clear
+        thickness = synthesis.aerial_thickness(rng, *clear.shape[:2])
+        light = synthesis.airlight(rng, 0.65, tint=0.03 if rng.random() < 0.4 else 0.0)
+        return synthesis.sensor(rng, synthesis.hazed(clear, thickness, light), 0.006), clear
+
+    return draw
+
+
+def _transfer(
+    root: Path, size: tuple[int, int], pairs: str, onto: Sequence[str], leave_out: str = "", without: str = "\0"
+) -> Draw:
+    """The haze of real pairs, fitted to them, over other clear scenes."""
+    maps = []
+    for hazy, clear in kept_pairs(root / pairs, leave_out):
+        haze = synthesis.fitted_haze(_float(_read(hazy)), _float(_read(clear)))
+        maps.append((_eight_bit(haze.transmission), _eight_bit(haze.glow)))
+    scenes = _many(root, onto, without)
+
+    def draw(rng: Generator) -> Sample:
+        transmission, glow = maps[rng.integers(len(maps))]
+        view = View.draw(rng, *size)
+        haze = HazeMap(_float(view.of(transmission)), _float(view.of(glow)))
+        clear = _recoloured(rng, _float(View.draw(rng, *size).of(scenes[rng.integers(len(scenes))])))[0]
+        if rng.random() < 0.5:
+            clear = synthesis.aged(rng, clear)
+        return synthesis.sensor(rng, haze.over(clear, rng.uniform(0.5, 1.2)), 0.006), clear
+
+    return draw
+
+
+def _identity(root: Path, size: tuple[int, int], folders: Sequence[str], without: str = "\0") -> Draw:
+    """Clear pictures, whose answer is the picture itself."""
+    pictures = _many(root, folders, without)
+
+    def draw(rng: Generator) -> Sample:
+        clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
+        if rng.random() < 0.5:
+            clear = clear ** np.float32(rng.uniform(0.7, 1.8))
+        return clear, clear
+
+    return draw
+
+
+KINDS: Mapping[str, Callable[..., Draw]] = {
+    "pairs": _pairs,
+    "depth": _depth,
+    "synthetic_pairs": _synthetic_pairs,
+    "clear": _clear,
+    "aerial": _aerial,
+    "transfer": _transfer,
+    "identity": _identity,
+}
+
+
+def kept_pairs(folder: Path, leave_out: str = "") -> list[tuple[Path, Path]]:
+    """The pairs of a folder without one fold of places.
+
+    Args:
+        leave_out: ``k/n`` leaves out fold k of n, all pictures of a place in one fold (`places.txt` beside the
+            pictures names those that share a place); ``!k/n`` keeps only that fold; empty keeps all.
+    """
+    pairs = find_pairs(folder)
+    if not leave_out:
+        return pairs
+    fold, folds = (int(part) for part in leave_out.lstrip("!").split("/"))
+    chosen = [fold_of(hazy.stem.split("_")[0], folder, folds) == fold for hazy, _ in pairs]
+    wanted = leave_out.startswith("!")
+    return [pair for pair, inside in zip(pairs, chosen, strict=True) if inside == wanted]
+
+
+def fold_of(name: str, folder: Path, folds: int) -> int:
+    """Which fold the place of a picture falls in; a hash of the place's first picture, the same everywhere."""
+    places = folder / "places.txt"
+    if places.is_file():
+        for line in places.read_text().splitlines():
+            members = line.split("#")[0].split()
+            if name in members:
+                name = members[0]
+                break
+    return sum(name.encode()) * 2654435761 % 2**32 * folds >> 32
+
+
+def _hazed_by_depth(rng: Generator, clear: np.ndarray, depth: np.ndarray, exact: float, dark: float) -> Sample:
+    if rng.random() < exact:
+        light = synthesis.airlight(rng, 0.7, tint=0.0)
+        return np.clip(synthesis.hazed(clear, synthesis.even_thickness(rng, depth), light), 0, 1), clear
+    if rng.random() < dark:
+        clear = synthesis.aged(rng, clear)
+    depth = depth - rng.uniform(0, 1) * depth.min()
+    thickness = (
+        synthesis.even_thickness,
+        synthesis.patchy_thickness,
+        synthesis.dense_thickness,
+    )[rng.choice(3, p=(0.4, 0.35, 0.25))](rng, depth)
+    return synthesis.sensor(rng, synthesis.hazed(clear, thickness, synthesis.airlight(rng, 0.55))), clear
+
+
+def _recoloured(rng: Generator, *pictures: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The same change of contrast, brightness and colour to all of them."""
+    gamma = np.float32(np.exp(rng.normal(0, 0.14)))
+    gain = np.exp(rng.normal(0, 0.05, 3)).astype(np.float32)
+    return tuple(np.minimum(picture**gamma * gain, 1) for picture in pictures)
+
+
+def _many(root: Path, folders: Sequence[str], without: str) -> list[np.ndarray]:
+    pictures = [_read(p) for folder in folders for p in _pictures(root / folder) if not p.name.startswith(without)]
+    if not pictures:
+        raise EdgeError(f"no pictures in {', '.join(folders)} under {root}")
+    return pictures
+
+
+def _pictures(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise EdgeError(f"{folder} is not a folder; name one that holds pictures")
+    return sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".tif", ".bmp"))
+
+
+def _read(path: Path) -> np.ndarray:
+    picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
+    if picture is None:
+        raise PictureError(f"{path} is not a readable picture; mend or remove it")
+    scale = KEPT_PIXELS / max(picture.shape[:2])
+    if scale < 1:
+        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return picture
+
+
+def _float(picture: np.ndarray) -> np.ndarray:
+    return picture.astype(np.float32) / 255
+
+
+def _eight_bit(picture: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
+
+
+def _tensor(picture: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(picture, dtype=np.float32)).permute(2, 0, 1)
