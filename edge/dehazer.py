@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+import cv2
 import numpy as np
 
 import targets
 from edge import coefficients
-from edge.apply import GridApply
 from edge.bundle import Bundle
 from edge.errors import BundleError, EdgeError, FrameError
+from edge.method import FrameTiming, GridMethod, Method
+from edge.tiles import TileMethod
 
+__all__ = ["Dehazer", "FrameTiming"]
 STRONGEST = 1.5
-
-
-@dataclass(frozen=True)
-class FrameTiming:
-    """Where one frame's time went, in milliseconds."""
-
-    pre_ms: float
-    infer_ms: float
-    post_ms: float
-
-    @property
-    def total_ms(self) -> float:
-        return self.pre_ms + self.infer_ms + self.post_ms
 
 
 class Dehazer:
@@ -72,7 +60,8 @@ class Dehazer:
         self.strength = strength
         self.timing: FrameTiming | None = None
         self._network = targets.load(manifest.target).open(self.bundle, device, threads)
-        self._grid = GridApply(manifest.input["width"], manifest.input["height"])
+        method = GridMethod if manifest.kind == "grid" else TileMethod
+        self._method: Method = method(self._network, manifest.input["width"], manifest.input["height"])
         self.device, self.precision = self._network.device, self._network.precision
         self.load_ms, self.compile_ms = self._network.load_ms, self._network.compile_ms
 
@@ -92,22 +81,14 @@ class Dehazer:
 
         Args:
             frame: uint8 RGB (H, W, 3), any size from 1x1.
-            out: uint8 array of the same shape to write to.
+            out: uint8 array of the same shape to write to; may be `frame` itself.
 
         Raises:
             FrameError: another dtype or shape.
         """
         _check_frame(frame)
-        start = time.perf_counter()
-        small = self._grid.reduce(frame)
-        reduced = time.perf_counter()
-        cell, airlight = self._network(small)
-        answered = time.perf_counter()
-        gain, bias = coefficients.decode(cell, airlight, self._strength)
-        out = self._grid.apply(frame, gain, bias, out)
-        done = time.perf_counter()
-        self.timing = FrameTiming((reduced - start) * 1e3, (answered - reduced) * 1e3, (done - answered) * 1e3)
-        return out
+        clear, self.timing = self._method(frame, self._strength, out)
+        return clear
 
     def verify(self) -> int:
         """Replay the bundle's golden frames here.
@@ -118,7 +99,20 @@ class Dehazer:
         Raises:
             BundleError: a frame differs by more than its tolerance.
         """
-        raise NotImplementedError
+        worst = 0
+        for golden in self.bundle.manifest.golden:
+            frame, expected = (_decoded(self.bundle, name) for name in (golden.frame, golden.clear))
+            clear, _ = self._method(frame, 1.0, None)
+            if clear.shape != expected.shape:
+                raise BundleError(f"{self.bundle.path}: golden frames {golden.frame} and {golden.clear} differ in size")
+            difference = int(cv2.absdiff(clear, expected).max())
+            if difference > golden.tolerance:
+                raise BundleError(
+                    f"{self.bundle.path}: {golden.frame} comes out up to {difference} grey levels off on {self.device} "
+                    f"({golden.tolerance} are allowed); do not use this bundle here, export it on this machine"
+                )
+            worst = max(worst, difference)
+        return worst
 
     def close(self) -> None:
         self._network.close()
@@ -136,3 +130,10 @@ def _check_frame(frame: np.ndarray) -> None:
         raise FrameError(f"a frame is a uint8 RGB array of shape (height, width, 3), not {what}")
     if 0 in frame.shape:
         raise FrameError(f"a frame has at least one pixel, not shape {frame.shape}")
+
+
+def _decoded(bundle: Bundle, name: str) -> np.ndarray:
+    picture = cv2.imdecode(np.frombuffer(bundle.files[name], np.uint8), cv2.IMREAD_COLOR)
+    if picture is None:
+        raise BundleError(f"{bundle.path}: golden frame {name} is not a picture; export the bundle again")
+    return np.ascontiguousarray(picture[..., ::-1])

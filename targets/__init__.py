@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
+from importlib.metadata import PackageNotFoundError, entry_points, version
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -159,3 +159,21 @@ def load(name: str) -> Target:
                 raise EdgeError(f"target {name} of {entry.value} lacks name, precisions, check, build or open")
             return target
     raise EdgeError(f"there is no target {name!r}: choose one of {', '.join(names())}")
+
+
+def found_versions(packages: Mapping[str, str]) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Look for packages without importing them.
+
+    Args:
+        packages: distribution name to the extra of this project that brings it.
+
+    Returns:
+        Name to version of those that are installed, and a line with the command for each that is not.
+    """
+    versions, missing = {}, []
+    for name, extra in packages.items():
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            missing.append(f"{name}: pip install 'draco-edge[{extra}]'")
+    return versions, tuple(missing)

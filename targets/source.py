@@ -6,6 +6,9 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from edge import command
+from edge.errors import EdgeError
+
 METADATA_KEY = "draco_edge"
 
 
@@ -55,3 +58,25 @@ class SourceModel:
     card: ModelCard
     onnx: Path
     checkpoint: Path | None
+
+    @staticmethod
+    def read(path: str | Path, checkpoint: Path | None = None) -> SourceModel:
+        """The model in an ONNX file that this project wrote.
+
+        Raises:
+            EdgeError: it is not there, not an ONNX file, or does not say in its metadata what it is.
+            MissingPackage: onnx is not installed.
+        """
+        path = Path(path)
+        onnx = command.require("onnx", "export")
+        try:
+            properties = {p.key: p.value for p in onnx.load(path, load_external_data=False).metadata_props}
+            card = ModelCard.from_json(properties[METADATA_KEY])
+        except OSError as error:
+            raise EdgeError(f"cannot read {path}: {error.strerror or error}") from error
+        except Exception as error:  # protobuf's errors have no base that is stable over its versions
+            raise EdgeError(
+                f"{path} is not a model of this project ({type(error).__name__}: {error}); "
+                "python -m training.export_onnx makes one from a checkpoint"
+            ) from error
+        return SourceModel(card, path, checkpoint)

@@ -1,0 +1,58 @@
+"""How a model's answer becomes a clear frame: the contract that both kinds share, and the grid kind."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from edge import coefficients
+from edge.apply import GridApply
+from targets import Network
+
+
+@dataclass(frozen=True)
+class FrameTiming:
+    """Where one frame's time went, in milliseconds."""
+
+    pre_ms: float
+    infer_ms: float
+    post_ms: float
+
+    @property
+    def total_ms(self) -> float:
+        return self.pre_ms + self.infer_ms + self.post_ms
+
+
+class Method(Protocol):
+    """Runs a network for frames of any size."""
+
+    def __call__(self, frame: np.ndarray, strength: float, out: np.ndarray | None) -> tuple[np.ndarray, FrameTiming]:
+        """The clear frame, uint8 RGB (H, W, 3), and where the time went; `out` may be `frame` itself."""
+        ...
+
+
+class GridMethod:
+    """The network sees the frame reduced and gives coefficients, which are laid over the frame.
+
+    Args:
+        network: gives cell (h, w, 7) and airlight (3,), as `edge.coefficients` takes them.
+        width, height: of the network's input, in pixels.
+    """
+
+    def __init__(self, network: Network, width: int, height: int) -> None:
+        self._network = network
+        self._grid = GridApply(width, height)
+
+    def __call__(self, frame: np.ndarray, strength: float, out: np.ndarray | None) -> tuple[np.ndarray, FrameTiming]:
+        start = time.perf_counter()
+        small = self._grid.reduce(frame)
+        reduced = time.perf_counter()
+        cell, airlight = self._network(small)
+        answered = time.perf_counter()
+        gain, bias = coefficients.decode(cell, airlight, strength)
+        out = self._grid.apply(frame, gain, bias, out)
+        done = time.perf_counter()
+        return out, FrameTiming((reduced - start) * 1e3, (answered - reduced) * 1e3, (done - answered) * 1e3)

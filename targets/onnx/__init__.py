@@ -1,0 +1,40 @@
+"""Any machine that ONNX Runtime knows: an ONNX file with uint8 RGB at its border."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from targets import Artefact, BuildOptions, Check, Device, Network, found_versions
+
+if TYPE_CHECKING:
+    from edge.bundle import Bundle
+    from targets.source import SourceModel
+
+
+class ONNXTarget:
+    """See `targets.Target`."""
+
+    name = "onnx"
+    precisions = ("fp32", "fp16", "int8")
+
+    def check(self) -> Check:
+        versions, missing = found_versions({"onnxruntime": "onnx", "onnx": "export"})
+        devices: tuple[Device, ...] = ()
+        if "onnxruntime" in versions:
+            from targets.onnx.network import available_devices
+
+            devices = tuple(Device(name, provider) for name, provider in available_devices().items())
+        return Check(self.name, len(versions) == 2, bool(devices), versions, devices, missing)
+
+    def build(self, model: SourceModel, options: BuildOptions) -> Artefact:
+        from targets.onnx.build import build
+
+        return build(model, options)
+
+    def open(self, bundle: Bundle, device: str, threads: int | None) -> Network:
+        from targets.onnx.network import ONNXNetwork
+
+        return ONNXNetwork(bundle, device, threads)
+
+
+TARGET = ONNXTarget()

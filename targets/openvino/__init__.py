@@ -1,0 +1,41 @@
+"""Intel processors, graphics and NPUs, through OpenVINO: an IR file with uint8 RGB at its border."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from targets import Artefact, BuildOptions, Check, Device, Network, found_versions
+
+if TYPE_CHECKING:
+    from edge.bundle import Bundle
+    from targets.source import SourceModel
+
+
+class OpenVINOTarget:
+    """See `targets.Target`."""
+
+    name = "openvino"
+    precisions = ("fp32", "fp16", "int8")
+
+    def check(self) -> Check:
+        versions, missing = found_versions({"openvino": "openvino", "nncf": "export", "onnx": "export"})
+        devices: tuple[Device, ...] = ()
+        if "openvino" in versions:
+            from targets.openvino.runtime import import_openvino
+
+            core = import_openvino().Core()
+            devices = tuple(Device(n, str(core.get_property(n, "FULL_DEVICE_NAME"))) for n in core.available_devices)
+        return Check(self.name, len(versions) == 3, bool(devices), versions, devices, missing)
+
+    def build(self, model: SourceModel, options: BuildOptions) -> Artefact:
+        from targets.openvino.build import build
+
+        return build(model, options)
+
+    def open(self, bundle: Bundle, device: str, threads: int | None) -> Network:
+        from targets.openvino.network import OpenVINONetwork
+
+        return OpenVINONetwork(bundle, device, threads)
+
+
+TARGET = OpenVINOTarget()

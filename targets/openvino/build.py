@@ -1,0 +1,94 @@
+"""From a float ONNX file to an OpenVINO IR: quantized by NNCF where asked for, then uint8 NHWC at the border."""
+
+from __future__ import annotations
+
+import tempfile
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from edge.errors import EdgeError
+from targets import Artefact, BuildOptions
+from targets.openvino.runtime import import_nncf, import_openvino
+from targets.source import SourceModel
+
+XML, WEIGHTS = "model.xml", "model.bin"
+
+
+def build(model: SourceModel, options: BuildOptions) -> Artefact:
+    """See `targets.Target.build`."""
+    ov = import_openvino()
+    tools = {"openvino": version("openvino")}
+    notes: dict[str, Any] = {}
+    ir = ov.convert_model(model.onnx)
+    if options.precision == "int8":
+        ir, notes = _quantized(ir, model, options)
+        tools["nncf"] = version("nncf")
+    # Only now: a border that is there before makes the quantizer see uint8 pictures, and the result half again as slow.
+    options.say("uint8 RGB at the border")
+    ir = _with_uint8_border(ov, ir, model.card.kind)
+    with tempfile.TemporaryDirectory() as folder:
+        ov.save_model(ir, Path(folder, XML), compress_to_fp16=options.precision == "fp16")
+        files = {name: Path(folder, name).read_bytes() for name in (XML, WEIGHTS)}
+    return Artefact(files, tools, notes)
+
+
+def _quantized(ir: Any, model: SourceModel, options: BuildOptions) -> tuple[Any, dict[str, Any]]:
+    if options.quantizer != "default":
+        raise EdgeError(f"the openvino target has no quantizer {options.quantizer!r}; leave --quantizer out for NNCF")
+    nncf = import_nncf()
+    nncf.set_log_level(40)  # errors; its progress bars go to standard output otherwise
+    # The last layers of a grid model put out logarithms of gains: around gain 1 every step of an INT8 grid shows.
+    # They are 1x1 convolutions on few channels, and cost next to nothing in float.
+    kept = _last_convolutions(ir) if model.card.kind == "grid" else []
+    options.say(f"INT8 by NNCF from {len(options.calibration)} pictures; {len(kept)} last layers stay float")
+    quantized = nncf.quantize(
+        ir,
+        nncf.Dataset(options.calibration, _as_input),
+        preset=nncf.QuantizationPreset.MIXED,
+        subset_size=len(options.calibration),
+        ignored_scope=nncf.IgnoredScope(names=kept) if kept else None,
+    )
+    return quantized, {"float_layers": kept}
+
+
+def _as_input(picture: np.ndarray) -> np.ndarray:
+    return (picture.transpose(2, 0, 1)[None] / 255).astype(np.float32)
+
+
+def _last_convolutions(ir: Any) -> list[str]:
+    """Names of the convolutions nearest to each output."""
+    names = []
+    for result in ir.get_results():
+        node = result.input_value(0).get_node()
+        while node.get_type_name() not in ("Convolution", "GroupConvolution", "MatMul"):
+            node = node.input_value(0).get_node()
+        names.append(node.get_friendly_name())
+    return names
+
+
+def _with_uint8_border(ov: ModuleType, ir: Any, kind: str) -> Any:
+    """Input uint8 NHWC; outputs NHWC, float32 for coefficients and uint8 for a picture."""
+    from openvino import opset13 as ops
+    from openvino.preprocess import PrePostProcessor
+
+    ppp = PrePostProcessor(ir)
+    ppp.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
+    ppp.input().model().set_layout(ov.Layout("NCHW"))
+    ppp.input().preprocess().convert_element_type(ov.Type.f32).scale(255.0)
+
+    def to_grey_levels(output: Any) -> Any:
+        scaled = ops.round(ops.multiply(output, np.float32(255)), "half_to_even")
+        return ops.convert(ops.clamp(scaled, 0.0, 255.0), "u8").output(0)
+
+    for index, output in enumerate(ir.outputs):
+        if len(output.shape) != 4:
+            continue
+        ppp.output(index).model().set_layout(ov.Layout("NCHW"))
+        if kind == "frame":
+            ppp.output(index).postprocess().custom(to_grey_levels)
+        ppp.output(index).tensor().set_layout(ov.Layout("NHWC"))
+    return ppp.build()

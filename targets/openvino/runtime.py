@@ -1,0 +1,51 @@
+"""OpenVINO and NNCF, imported without the usage event that both send over the network."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+from edge import command
+
+TELEMETRY = "openvino_telemetry"
+
+
+def import_openvino() -> ModuleType:
+    """The `openvino` package; the only way in which this project imports it.
+
+    Raises:
+        MissingPackage: it is not installed.
+    """
+    with _no_telemetry():
+        return command.require("openvino", "openvino")
+
+
+def import_nncf() -> ModuleType:
+    """The `nncf` package; the only way in which this project imports it.
+
+    Raises:
+        MissingPackage: it is not installed.
+    """
+    import_openvino()
+    with _no_telemetry():
+        return command.require("nncf", "export")
+
+
+@contextmanager
+def _no_telemetry() -> Iterator[None]:
+    """Hide the telemetry package while something is imported: both packages then bind their own silent stand-in.
+
+    Neither has a switch of its own, and the opt-out that they share is a file in the user's home, which is the
+    user's and not ours to write.
+    """
+    before = sys.modules.get(TELEMETRY)
+    sys.modules[TELEMETRY] = None  # type: ignore[assignment]  # makes `import openvino_telemetry` an ImportError
+    try:
+        yield
+    finally:
+        if before is None:
+            del sys.modules[TELEMETRY]
+        else:
+            sys.modules[TELEMETRY] = before
