@@ -18,7 +18,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -138,6 +138,22 @@ class Bundle:
     files: Mapping[str, bytes]
 
     @staticmethod
+    def assemble(manifest: Manifest, files: Mapping[str, bytes], path: str | Path = "(not yet written)") -> Bundle:
+        """A bundle in memory from a manifest, whose `files` is filled in here, and the content of its files.
+
+        Raises:
+            BundleError: a file name that a bundle may not hold.
+        """
+        for name in files:
+            try:
+                _safe_name(name)
+            except ValueError as error:
+                raise BundleError(str(error)) from None
+        listing = {n: {"bytes": len(c), "sha256": hashlib.sha256(c).hexdigest()} for n, c in sorted(files.items())}
+        manifest = replace(manifest, files=listing)
+        return Bundle(Path(path), manifest, hashlib.sha256(manifest.to_bytes()).hexdigest(), dict(files))
+
+    @staticmethod
     def read(path: str | Path) -> Bundle:
         """Read and check a bundle folder or .zip.
 
@@ -178,12 +194,8 @@ def write_bundle(destination: str | Path, manifest: Manifest, files: Mapping[str
         BundleError: the place holds something that is not a bundle, or cannot be written.
     """
     destination = Path(destination)
-    for name in files:
-        _safe_name(name)
-    listing = {n: {"bytes": len(c), "sha256": hashlib.sha256(c).hexdigest()} for n, c in sorted(files.items())}
-    manifest_bytes = Manifest(**{**_shallow(manifest), "files": listing}).to_bytes()
-    seal = hashlib.sha256(manifest_bytes).hexdigest().encode() + b"\n"
-    contents = {**files, MANIFEST: manifest_bytes, SEAL: seal}
+    bundle = Bundle.assemble(manifest, files, destination)
+    contents = {**files, MANIFEST: bundle.manifest.to_bytes(), SEAL: bundle.digest.encode() + b"\n"}
     as_zip = destination.suffix == ".zip"
     occupied = destination.exists() and not (
         destination.is_file() if as_zip else (destination / MANIFEST).is_file() or not any(destination.iterdir())
@@ -205,10 +217,6 @@ def write_bundle(destination: str | Path, manifest: Manifest, files: Mapping[str
     except OSError as error:
         raise BundleError(f"cannot write {destination}: {error.strerror or error}") from error
     return destination
-
-
-def _shallow(manifest: Manifest) -> dict[str, Any]:
-    return {f.name: getattr(manifest, f.name) for f in fields(manifest)}
 
 
 def _write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
