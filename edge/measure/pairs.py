@@ -13,8 +13,8 @@ from pathlib import Path
 
 from edge import command
 from edge.errors import PictureError
+from edge.pictures import picture_files
 
-SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"))
 CLEAR_NAMES = ("clear", "gt")
 NAMES_SHOWN = 5
 
@@ -32,7 +32,7 @@ def find_pairs(folder: str | Path) -> list[tuple[Path, Path]]:
     """
     folder = Path(folder)
     hazy_folder, clear_folder = _folders(folder)
-    hazy, clear = _pictures(hazy_folder), _pictures(clear_folder)
+    hazy, clear = picture_files(hazy_folder), picture_files(clear_folder)
     by_first_token: dict[str, list[Path]] = defaultdict(list)
     for path in clear:
         by_first_token[_tokens(path)[0]].append(path)
@@ -70,17 +70,6 @@ def _folders(folder: Path) -> tuple[Path, Path]:
         if len(found) > 1:
             raise PictureError(f"{folder} has both {found[0].name}/ and {found[1].name}/; leave one of them")
     return hazy[0], clear[0]
-
-
-def _pictures(folder: Path) -> list[Path]:
-    found = sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
-    if not found:
-        raise PictureError(f"{folder} has no pictures ({', '.join(sorted(SUFFIXES))})")
-    return found
 
 
 def _tokens(path: Path) -> list[str]:

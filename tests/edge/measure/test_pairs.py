@@ -68,7 +68,7 @@ def test_folders_that_are_not_pairs_say_what_pairs_are(tmp_path):
     with pytest.raises(PictureError, match="has no clear/ or gt/"):
         find_pairs(tmp_path)
     (tmp_path / "clear").mkdir()
-    with pytest.raises(PictureError, match="has no pictures"):
+    with pytest.raises(PictureError, match="holds no pictures"):
         find_pairs(tmp_path)
     (tmp_path / "gt").mkdir()
     with pytest.raises(PictureError, match="both clear/ and gt/"):

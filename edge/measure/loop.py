@@ -1,0 +1,139 @@
+"""The timing loop: one frame after the other, every frame's time kept, subjects taking turns where there are several.
+
+The rules are those of MLPerf's single-stream scenario: the next frame starts when the last one is done; nothing is
+thrown away; the figure to quote is p90.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+
+from edge.dehazer import FrameTiming
+from edge.measure.record import STAGES
+
+ROUND_SECONDS = 0.25
+FEWEST_A_ROUND = 1
+
+
+class Timed(Protocol):
+    """What can be measured: called with a frame it gives a frame, and says where the time went."""
+
+    @property
+    def timing(self) -> FrameTiming | None: ...
+
+    def __call__(self, frame: np.ndarray) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to measure.
+
+    A subject is done when it has had both `runs` frames and `seconds`, or `longest_s` whatever it has had.
+    """
+
+    warmup_runs: int
+    warmup_s: float
+    runs: int
+    seconds: float
+    longest_s: float = float("inf")
+
+
+FULL = Plan(warmup_runs=10, warmup_s=1.0, runs=100, seconds=10.0)
+QUICK = Plan(warmup_runs=3, warmup_s=0.3, runs=100, seconds=2.0, longest_s=5.0)
+
+
+@dataclass
+class Series:
+    """What the loop saw of one subject.
+
+    Attributes:
+        rounds: milliseconds of each frame, (n, 1 + stages): the total and each of `STAGES`; one array per turn.
+        seconds: wall time of all turns; in_frames_s: the part of it between the start and the end of frames.
+    """
+
+    warmup_runs: int = 0
+    rounds: list[np.ndarray] = field(default_factory=list)
+    seconds: float = 0.0
+    in_frames_s: float = 0.0
+
+    @property
+    def runs(self) -> int:
+        return sum(len(r) for r in self.rounds)
+
+    def times_ms(self, column: int = 0) -> np.ndarray:
+        return np.concatenate([r[:, column] for r in self.rounds])
+
+
+def measure(
+    subjects: Sequence[Timed],
+    frames: Sequence[np.ndarray],
+    plan: Plan,
+    between: Callable[[float], None] = lambda share: None,
+) -> list[Series]:
+    """Time subjects on frames. Several take turns of a quarter of a second, in an order that changes every round.
+
+    Args:
+        frames: uint8 RGB, all of one size; used one after the other, again and again.
+        between: called between turns (not timed as part of any frame) with the share of the work done, in [0, 1].
+    """
+    buffer = np.empty_like(frames[0])
+    series = [Series(warmup_runs=_warm_up(subject, frames, plan)) for subject in subjects]
+    turn = 0
+    while not all(_done(s, plan) for s in series):
+        order = range(len(subjects))
+        for index in [*order[turn % len(subjects) :], *order[: turn % len(subjects)]]:
+            _turn(subjects[index], frames, buffer, series[index])
+            between(min(_share(s, plan) for s in series))
+        turn += 1
+    return series
+
+
+def _warm_up(subject: Timed, frames: Sequence[np.ndarray], plan: Plan) -> int:
+    start, runs = time.perf_counter(), 0
+    while runs < plan.warmup_runs or time.perf_counter() - start < plan.warmup_s:
+        subject(frames[runs % len(frames)])
+        runs += 1
+        if time.perf_counter() - start > plan.longest_s:
+            break
+    return runs
+
+
+def _turn(subject: Timed, frames: Sequence[np.ndarray], buffer: np.ndarray, series: Series) -> None:
+    """Frames for `ROUND_SECONDS`, at least one."""
+    clock = time.perf_counter
+    rows: list[tuple[float, ...]] = []
+    number = series.runs
+    begin = clock()
+    while not rows or clock() - begin < ROUND_SECONDS:
+        frame = frames[(number + len(rows)) % len(frames)]
+        captured = clock()
+        np.copyto(buffer, frame)
+        start = clock()
+        subject(buffer)
+        end = clock()
+        stages = subject.timing
+        capture = start - captured
+        if stages is None:
+            rows.append((end - start, capture, 0.0, end - start, 0.0))
+        else:
+            rows.append(
+                (end - start, capture, stages.pre_ms / 1e3, stages.infer_ms / 1e3, stages.post_ms / 1e3)
+            )
+    series.seconds += clock() - begin
+    block = np.array(rows)
+    assert block.shape[1] == 1 + len(STAGES)
+    series.in_frames_s += float(block[:, 0].sum() + block[:, 1].sum())
+    series.rounds.append(1e3 * block)
+
+
+def _share(series: Series, plan: Plan) -> float:
+    return min(1.0, max(series.seconds / plan.longest_s, min(series.runs / plan.runs, series.seconds / plan.seconds)))
+
+
+def _done(series: Series, plan: Plan) -> bool:
+    return _share(series, plan) >= 1

@@ -1,0 +1,274 @@
+"""The measurement: one JSON file for one bundle, device and run.
+
+`measurement.schema.json` beside this file says what a file holds; the classes here are the same in Python. A file of
+an older schema version is brought up to date when it is read (`edge.measure.upgrades`).
+"""
+
+from __future__ import annotations
+
+import json
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from edge import command
+from edge.errors import EdgeError
+from edge.measure import samples
+from edge.measure.machine import Machine
+from edge.measure.statistics import Interval, Summary
+
+SCHEMA = 1
+KIND = "draco-edge measurement"
+LARGEST_BYTES = 64 * 2**20
+STAGES = ("capture", "pre", "infer", "post")
+Value = TypeVar("Value")
+
+
+class MeasurementError(EdgeError):
+    """A file that is not a measurement, or not a whole one."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What was measured: a bundle, or a peer that it is compared with.
+
+    Attributes:
+        name: for people.
+        digest: of the bundle's manifest (see `edge.bundle.Bundle`); empty for a peer.
+        kind, model, target, precision, accuracy, calibration: as the bundle's manifest says.
+        bytes: of all its files.
+    """
+
+    name: str
+    digest: str
+    kind: str
+    model: Mapping[str, Any]
+    target: str
+    precision: str
+    bytes: int
+    accuracy: Mapping[str, Any] | None = None
+    calibration: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """How it was measured.
+
+    Attributes:
+        made: when it began, UTC, ISO 8601.
+        command: as typed.
+        device_asked, device: as `--device` said, and where it really ran.
+        precision: in which it really ran, as the runtime says.
+        threads: asked for; None for the target's own choice.
+        width, height: of the frames, in pixels.
+        quick: a short run, good for a look.
+    """
+
+    made: str
+    command: str
+    device_asked: str
+    device: str
+    precision: str
+    threads: int | None
+    width: int
+    height: int
+    quick: bool
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Startup:
+    """From nothing to the first clear frame, in milliseconds."""
+
+    load_ms: float
+    compile_ms: float
+    first_ms: float
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Steady state, one frame after the other.
+
+    Attributes:
+        warmup_runs: frames before, which do not count.
+        runs, seconds: frames, and how long they took with all around them.
+        total_ms: of one frame, from the frame in memory to the clear frame in memory.
+        p50_interval_ms, p90_interval_ms: 95 %, by block bootstrap within the run.
+        stages_ms: of capture (copying the frame out of its source), pre, infer, post; capture is not in the total.
+        fps: frames a second, end to end, capture included.
+        samples: of the total and of each stage, packed (`edge.measure.samples`).
+        overhead_share: the part of `seconds` that measuring itself took.
+    """
+
+    warmup_runs: int
+    runs: int
+    seconds: float
+    total_ms: Summary
+    p50_interval_ms: Interval
+    p90_interval_ms: Interval
+    stages_ms: Mapping[str, Summary]
+    fps: float
+    samples: Mapping[str, str]
+    overhead_share: float
+
+    def times_ms(self, which: str = "total") -> np.ndarray:
+        """Every frame's time, float64 (n,), of the total or of a stage."""
+        return samples.unpack(self.samples[which])
+
+
+@dataclass(frozen=True)
+class PictureScore:
+    """One pair's scores, of the hazy picture as it is and of the dehazed one."""
+
+    name: str
+    psnr_db: float
+    ssim: float
+    hazy_psnr_db: float
+    hazy_ssim: float
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How clear its pictures are, by the same artefact on the same runtime that was timed.
+
+    Attributes:
+        data: the folder's name.
+        digest: of the names and contents of all its pairs.
+        psnr_db, ssim, hazy_psnr_db, hazy_ssim: means over the pictures.
+        psnr_interval_db: 95 %, by bootstrap over pictures.
+    """
+
+    data: str
+    digest: str
+    psnr_db: float
+    ssim: float
+    psnr_interval_db: Interval
+    hazy_psnr_db: float
+    hazy_ssim: float
+    pictures: tuple[PictureScore, ...]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture for the report: data URIs of JPEG pictures, at most 640 pixels wide.
+
+    Attributes:
+        why: why this one was chosen, for example ``worst``.
+        clear: empty where there is no ground truth.
+    """
+
+    name: str
+    why: str
+    hazy: str
+    dehazed: str
+    clear: str = ""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """See the classes of its parts. Marks are what a reader must know before trusting a figure, in plain words."""
+
+    subject: Subject
+    run: Run
+    machine: Machine
+    startup: Startup
+    latency: Latency
+    quality: Quality | None = None
+    shown: tuple[Shown, ...] = ()
+    marks: tuple[str, ...] = ()
+
+    def to_json(self) -> str:
+        return json.dumps({"kind": KIND, "schema": SCHEMA, **asdict(self)}, indent=1, allow_nan=False) + "\n"
+
+
+def write(measurement: Measurement, path: Path) -> Path:
+    """Write a measurement file, whole or not at all.
+
+    Raises:
+        EdgeError: it cannot be written.
+    """
+    from edge.pictures import whole_file
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EdgeError(f"cannot make {path.parent}: {error.strerror}") from error
+    with whole_file(path) as file:
+        file.write(measurement.to_json().encode())
+    return path
+
+
+def read(path: Path) -> Measurement:
+    """Read and validate a measurement file.
+
+    Raises:
+        MeasurementError: it is damaged, foreign, or of a newer schema; the message names the file.
+        MissingPackage: jsonschema is not installed.
+    """
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise MeasurementError(f"{path}: larger than {LARGEST_BYTES >> 20} MiB, not a measurement")
+        raw = json.loads(path.read_bytes())
+    except OSError as error:
+        raise MeasurementError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise MeasurementError(f"{path}: not readable as JSON ({error})") from None
+    if not isinstance(raw, dict) or raw.get("kind") != KIND:
+        raise MeasurementError(f"{path}: not a measurement of edge.bench")
+    version = raw.get("schema")
+    if not isinstance(version, int) or version < 1:
+        raise MeasurementError(f"{path}: does not say its schema version")
+    if version > SCHEMA:
+        raise MeasurementError(
+            f"{path}: made by a newer version (schema {version}, this one reads up to {SCHEMA}); update draco-edge"
+        )
+    fault = next(iter(sorted(_validator().iter_errors(raw), key=lambda e: list(map(str, e.path)))), None)
+    if fault is not None:
+        where = "/".join(map(str, fault.path)) or "the file"
+        raise MeasurementError(f"{path}: {where}: {fault.message[:200]}")
+    measurement = _build(Measurement, {k: v for k, v in raw.items() if k not in ("kind", "schema")})
+    try:
+        for name in measurement.latency.samples:
+            if measurement.latency.times_ms(name).size != measurement.latency.runs:
+                raise ValueError(f"frame times: of {name}, not as many as runs")
+    except ValueError as error:
+        raise MeasurementError(f"{path}: {error}") from None
+    return measurement
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the current version."""
+    return json.loads((Path(__file__).parent / "measurement.schema.json").read_text())
+
+
+@cache
+def _validator() -> Any:
+    jsonschema = command.require("jsonschema", "report")
+    return jsonschema.Draft202012Validator(schema())
+
+
+def _build(kind: Any, value: Any) -> Any:
+    """A dataclass, tuple or optional from JSON that the schema has accepted."""
+    origin = typing.get_origin(kind)
+    if origin in (types.UnionType, typing.Union):
+        inner = [a for a in typing.get_args(kind) if a is not type(None)]
+        return None if value is None else _build(inner[0], value)
+    if origin is tuple:
+        return tuple(_build(typing.get_args(kind)[0], item) for item in value)
+    if origin is not None and issubclass(origin, Mapping):
+        return {k: _build(typing.get_args(kind)[1], v) for k, v in value.items()}
+    if is_dataclass(kind):
+        hints = _hints(kind)
+        return kind(**{f.name: _build(hints[f.name], value[f.name]) for f in fields(kind) if f.name in value})
+    return value
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind)

@@ -1,0 +1,108 @@
+"""What many frame times say: percentiles, and intervals that know that neighbouring frames are alike.
+
+Frame times are not independent draws: a busy neighbour or a hot chip slows hundreds of frames in a row. Intervals
+here therefore come from a bootstrap over blocks of consecutive frames (Künsch 1989, non-overlapping variant), which
+keeps such stretches together. They speak of the run that was measured; what changes between one run and the next
+(another placement in memory, another clock) they cannot know.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+BLOCKS = 25
+RESAMPLES = 500
+LONGEST = 20_000  # frames that enter a bootstrap; more are thinned evenly
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A 95 % interval."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Frame times in milliseconds. Percentiles are nearest-rank, as MLPerf takes its single-stream p90."""
+
+    mean: float
+    std: float
+    min: float
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+    max: float
+
+
+def percentile(samples: np.ndarray, q: float) -> float:
+    """Nearest-rank percentile: the smallest sample that at least `q` percent of them do not exceed."""
+    return float(np.percentile(samples, q, method="inverted_cdf"))
+
+
+def summarise(samples_ms: np.ndarray) -> Summary:
+    """All samples count, outliers included.
+
+    Args:
+        samples_ms: (n,) with n at least 1.
+    """
+    p50, p90, p95, p99 = (percentile(samples_ms, q) for q in (50, 90, 95, 99))
+    return Summary(
+        mean=float(samples_ms.mean()),
+        std=float(samples_ms.std(ddof=1)) if samples_ms.size > 1 else 0.0,
+        min=float(samples_ms.min()),
+        p50=p50,
+        p90=p90,
+        p95=p95,
+        p99=p99,
+        max=float(samples_ms.max()),
+    )
+
+
+def percentile_intervals(samples_ms: np.ndarray, qs: tuple[float, ...], seed: int = 0) -> dict[float, Interval]:
+    """Bootstrap intervals of percentiles, over blocks of consecutive samples."""
+    blocks = split_blocks(_thinned(samples_ms))
+    picks = np.random.default_rng(seed).integers(0, len(blocks), (RESAMPLES, len(blocks)))
+    draws = np.array(
+        [np.percentile(np.concatenate([blocks[i] for i in pick]), qs, method="inverted_cdf") for pick in picks]
+    )
+    return {q: _interval(draws[:, column]) for column, q in enumerate(qs)}
+
+
+def mean_interval(values: np.ndarray, seed: int = 0) -> Interval:
+    """Bootstrap interval of the mean of independent values, such as the scores of pictures."""
+    picks = np.random.default_rng(seed).integers(0, values.size, (4 * RESAMPLES, values.size))
+    return _interval(values[picks].mean(axis=1))
+
+
+def ratio_of_medians(rounds_a: list[np.ndarray], rounds_b: list[np.ndarray], seed: int = 0) -> tuple[float, Interval]:
+    """How many times as long `b` takes as `a`, by medians, where the two took turns.
+
+    Both were measured in every round, one right after the other, so rounds are drawn in pairs: what slows the
+    machine for a while slows both, and leaves the ratio alone.
+
+    Args:
+        rounds_a, rounds_b: one array of frame times per round, as many of the one as of the other.
+    """
+    a, b = np.array([np.median(r) for r in rounds_a]), np.array([np.median(r) for r in rounds_b])
+    picks = np.random.default_rng(seed).integers(0, a.size, (4 * RESAMPLES, a.size))
+    ratios = np.median(b[picks], axis=1) / np.median(a[picks], axis=1)
+    return float(np.median(b) / np.median(a)), _interval(ratios)
+
+
+def split_blocks(samples: np.ndarray) -> list[np.ndarray]:
+    """Consecutive samples in up to `BLOCKS` blocks of nearly equal length."""
+    return np.array_split(samples, min(BLOCKS, samples.size))
+
+
+def _thinned(samples: np.ndarray) -> np.ndarray:
+    return samples[:: -(-samples.size // LONGEST)]
+
+
+def _interval(draws: np.ndarray) -> Interval:
+    low, high = np.percentile(draws, (2.5, 97.5))
+    return Interval(float(low), float(high))
