@@ -153,7 +153,7 @@ class RunConfig:
     seed: int = 0
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+        return json.dumps(dataclasses.asdict(self))  # the order of sources is part of what is drawn
 
     @staticmethod
     def from_json(text: str) -> RunConfig:

@@ -210,7 +210,7 @@ class Trainer:
                 self.folder / RESUME,
                 self.config,
                 self.progress,
-                model=self._network(),
+                model=self.network,
                 average=self.average.module,
                 optimizer=self.optimizer.optimizer,
                 scaler=scaler.state_dict() if scaler is not None else {},
@@ -287,7 +287,9 @@ class Trainer:
 
     # small matters ----------------------------------------------------------------------------------------------------
 
-    def _network(self) -> nn.Module:
+    @property
+    def network(self) -> nn.Module:
+        """The module that is trained, out of its wrappers."""
         module = self.model.module
         return module.module if isinstance(module, nn.parallel.DistributedDataParallel) else module
 

@@ -1,0 +1,210 @@
+"""Training goes on exactly where it stopped, in one process or two, and loses nothing when something breaks."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.training.conftest import Drawn, short_run
+from training import checkpoint, trainer
+from training.average import Average
+from training.checkpoint import CheckpointError, load_model, read_checkpoint
+from training.losses import Scores
+from training.normalisation import GlobalBatchNorm2d
+from training.trainer import Trainer, TrainingError, rate, resumed
+
+
+class StopsAt(Drawn):
+    """A dataset that ends the process politely, as a user or a batch system does, at one of its samples."""
+
+    def __init__(self, sample: int, number: int) -> None:
+        super().__init__()
+        self.sample, self.number = sample, number
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+        if index == self.sample:
+            os.kill(os.getpid(), self.number)
+        return super().__getitem__(index)
+
+
+def test_twenty_steps_equal_ten_then_killed_then_ten_bit_for_bit(tmp_path, drawn):
+    Trainer(short_run(20), tmp_path / "straight", dataset=drawn).fit()
+    broken = Trainer(short_run(20), tmp_path / "broken", dataset=StopsAt(9 * 4, signal.SIGTERM))
+    with pytest.raises(KeyboardInterrupt):
+        broken.fit()
+    assert broken.progress.step == 10
+    again = resumed(tmp_path / "broken", None)
+    Trainer(again.config, tmp_path / "broken", dataset=drawn, resume=again).fit()
+
+    for name in ("last.safetensors", "resume.safetensors"):
+        straight, pieced = (load_file(tmp_path / run / name) for run in ("straight", "broken"))
+        assert straight.keys() == pieced.keys()
+        assert all(torch.equal(straight[key], pieced[key]) for key in straight)
+
+
+def test_worker_processes_draw_the_same_samples_as_none(tmp_path, drawn):
+    for workers in (0, 2):
+        config = short_run(4, training={"workers": workers})
+        Trainer(config, tmp_path / str(workers), dataset=drawn).fit()
+    none, two = (load_file(tmp_path / run / "last.safetensors") for run in ("0", "2"))
+    assert all(torch.equal(none[key], two[key]) for key in none)
+
+
+def test_a_run_goes_on_only_with_the_configuration_it_had(tmp_path, drawn):
+    Trainer(short_run(2), tmp_path, dataset=drawn).fit()
+    with pytest.raises(TrainingError, match=r"another training\.batch"):
+        resumed(tmp_path, short_run(2, training={"batch": 8}))
+    assert resumed(tmp_path, short_run(2, training={"workers": 3})).config.training.workers == 3
+
+
+def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_weights(tmp_path):
+    class Broken(Drawn):
+        def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+            hazy, clear = super().__getitem__(index)
+            return hazy * (float("nan") if index == 22 else 1), clear
+
+    config = short_run(20, training={"save_every": 3})
+    with pytest.raises(TrainingError, match=r"loss is nan at step 6, on samples 20 to 23 of seed 0.*step 3"):
+        Trainer(config, tmp_path, dataset=Broken()).fit()
+    saved = read_checkpoint(tmp_path / "last.safetensors")
+    assert saved.provenance["step"] == 3
+    assert all(torch.isfinite(weight).all() for weight in saved.weights.values())
+
+
+def test_a_full_disk_is_told_and_the_checkpoint_before_is_whole(tmp_path, drawn, monkeypatch):
+    config = short_run(6, training={"save_every": 2})
+    room = [3]
+
+    def write(handle: int) -> None:
+        room[0] -= 1
+        if room[0] < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(checkpoint.os, "fsync", write)
+    with pytest.raises(CheckpointError, match=r"cannot write .*: No space left on device.*before is untouched"):
+        Trainer(config, tmp_path, dataset=drawn).fit()
+    load_model(tmp_path / "last.safetensors")
+    assert resumed(tmp_path, None).progress.step in (2, 4)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_the_best_checkpoint_is_that_of_the_best_validation(tmp_path, drawn, pairs_folder):
+    validation = {"every": 3, "pairs": {"mine": {"folder": "pairs"}}}
+    best = Trainer(short_run(9, validation=validation), tmp_path / "run", data=tmp_path, dataset=drawn).fit()
+    header, *rows = (tmp_path / "run" / "validation.csv").read_text().splitlines()
+    assert header == "step,folder,psnr_db,ssim"
+    psnr_db = {int(row.split(",")[0]): float(row.split(",")[2]) for row in rows}
+    assert sorted(psnr_db) == [3, 6, 9]
+    assert best.name == "best.safetensors"
+    provenance = read_checkpoint(best).provenance
+    assert provenance["step"] == max(psnr_db, key=psnr_db.__getitem__)
+    assert provenance["validation"]["mine"]["psnr_db"] == pytest.approx(max(psnr_db.values()), abs=1e-3)
+    assert (tmp_path / "run" / "validation" / "mine.png").is_file()
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+
+def test_training_lowers_the_loss(tmp_path, drawn):
+    config = short_run(60, training={"learning_rate": 5e-3, "report_every": 10, "channels_last": False})
+    Trainer(config, tmp_path, dataset=drawn).fit()
+    rows = (tmp_path / "log.csv").read_text().splitlines()
+    column = rows[0].split(",").index("psnr_db")
+    first, last = (float(row.split(",")[column]) for row in (rows[1], rows[-1]))
+    assert last > first + 1
+
+
+def test_bfloat16_trains_and_saves_float32(tmp_path, drawn):
+    Trainer(short_run(3, training={"precision": "bf16"}), tmp_path, dataset=drawn).fit()
+    assert {weight.dtype for weight in load_file(tmp_path / "last.safetensors").values()} == {torch.float32, torch.int64}
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device, on which fp16 works")
+def test_float16_without_cuda_is_refused(tmp_path, drawn):
+    with pytest.raises(TrainingError, match="needs a CUDA device"):
+        Trainer(short_run(3, training={"precision": "fp16"}), tmp_path, dataset=drawn)
+
+
+def test_another_objective_takes_the_place_of_the_losses(tmp_path, drawn):
+    """What distillation relies on."""
+    seen = []
+
+    def objective(model, hazy, clear):
+        seen.append(tuple(hazy.shape))
+        dehazed = model(hazy)
+        return Scores((dehazed - 0.5).square().mean(), {}, dehazed)
+
+    Trainer(short_run(2), tmp_path, dataset=drawn, objective=objective).fit()
+    assert seen == [(4, 3, 24, 32)] * 2
+
+
+def test_training_starts_from_a_checkpoints_weights(tmp_path, drawn):
+    Trainer(short_run(2), tmp_path / "first", dataset=drawn).fit()
+    model = {"initial": "first/last.safetensors"}
+    second = Trainer(short_run(2, model=model), tmp_path / "second", data=tmp_path, dataset=drawn)
+    first = load_file(tmp_path / "first" / "last.safetensors")
+    assert all(torch.equal(second.average.module.state_dict()[key], first[key]) for key in first)
+
+
+def test_the_rate_rises_then_falls_along_a_cosine():
+    rates = [rate(step, 100, 10, 1.0, 0.1) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1, abs=0.01)
+    assert max(rates) == pytest.approx(1.0, abs=0.03)
+    assert rates[50] == pytest.approx(0.55, abs=1e-9)
+    assert rates[-1] == pytest.approx(0.1, abs=0.001)
+
+
+def test_the_average_of_equal_weights_is_those_weights():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(4))
+    average = Average(model, 0.9)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(1)
+    for step in range(1, 200):
+        average.update(step)
+    for mine, theirs in zip(average.module.parameters(), model.parameters(), strict=True):
+        np.testing.assert_allclose(mine, theirs.detach(), atol=1e-5)
+
+
+GRADIENTS = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+import torch
+from safetensors.torch import save_file
+from tests.training.conftest import Drawn, short_run
+from training.trainer import Trainer
+
+batch, out = int(sys.argv[1]), Path(sys.argv[2])
+config = short_run(2, training={"batch": batch, "clip": 0.0, "learning_rate": 0.0})
+trainer = Trainer(config, out, dataset=Drawn())
+trainer.fit()
+if trainer.fabric.is_global_zero:
+    gradients = {name: value.grad for name, value in trainer.network.named_parameters()}
+    buffers = {name: value for name, value in trainer.network.named_buffers()}
+    save_file({**gradients, **buffers}, out / "gradients.safetensors")
+"""
+
+
+def test_two_processes_have_the_gradients_of_one_with_the_double_batch(tmp_path):
+    script = tmp_path / "gradients.py"
+    script.write_text(GRADIENTS)
+    environment = {**os.environ, "PYTHONPATH": os.getcwd(), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    one = [sys.executable, str(script), "8", str(tmp_path / "one")]
+    two = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    two += [str(script), "4", str(tmp_path / "two")]
+    for call in (one, two):
+        subprocess.run(call, env=environment, check=True, capture_output=True, timeout=120)
+    alone, together = (load_file(tmp_path / run / "gradients.safetensors") for run in ("one", "two"))
+    assert alone.keys() == together.keys()
+    for name in alone:
+        np.testing.assert_allclose(alone[name].float(), together[name].float(), atol=1e-5, err_msg=name)
