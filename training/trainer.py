@@ -344,8 +344,8 @@ class _Window:
         self._waited_s = waited_s
         values = {"loss": scores.loss, **scores.terms, "psnr_db": mean_psnr_db(scores.dehazed, clear)}
         for name, value in values.items():
-            value = float(value.detach() if isinstance(value, Tensor) else value)
-            self._sums[name] = self._sums.get(name, 0.0) + value
+            number = float(value.detach() if isinstance(value, Tensor) else value)
+            self._sums[name] = self._sums.get(name, 0.0) + number
 
     def figures(self) -> dict[str, float]:
         elapsed_s = max(time.perf_counter() - self._start_s, 1e-9)

@@ -12,6 +12,8 @@ from torch.utils.data import Dataset
 
 from training.config import RunConfig, parse
 
+torch.set_num_threads(1)  # small tensors; and processes that share the machine wait for each other otherwise
+
 
 class Drawn(Dataset):
     """Smooth random pictures under even haze; sample i is a function of seed and i."""
