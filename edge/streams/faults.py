@@ -1,0 +1,33 @@
+"""What goes wrong in a stream, by name. What a stream then does stands in docs/faults.md."""
+
+from __future__ import annotations
+
+from edge.errors import EdgeError, SinkError, SourceError
+
+
+class SourceLost(SourceError):
+    """The source is gone: unplugged, connection closed, process ended."""
+
+
+class SourceStalled(SourceLost):
+    """The source is open but gives no frames."""
+
+
+class BrokenFrame(SourceError):
+    """One frame that cannot be decoded; the source goes on."""
+
+
+class SinkLost(SinkError):
+    """The sink is gone: connection closed, reader ended, device removed."""
+
+
+class DiskFull(SinkLost):
+    """No room for what a sink writes."""
+
+
+class ModelFault(EdgeError):
+    """The model did not give a usable answer for a frame: runtime error, out of memory, values that are not finite."""
+
+
+class PortTaken(EdgeError):
+    """Another program listens on the port."""
