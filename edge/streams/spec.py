@@ -11,30 +11,8 @@ from edge.errors import EdgeError
 from edge.pictures import FORMATS
 
 VIDEO_SUFFIXES = frozenset(
-    [
-        ".mp4",
-        ".m4v",
-        ".mov",
-        ".mkv",
-        ".webm",
-        ".avi",
-        ".ts",
-        ".mts",
-        ".m2ts",
-        ".mpg",
-        ".mpeg",
-        ".wmv",
-        ".flv",
-        ".3gp",
-        ".ogv",
-        ".h264",
-        ".264",
-        ".h265",
-        ".hevc",
-        ".mjpeg",
-        ".mjpg",
-        ".y4m",
-    ]
+    {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".ts", ".mts", ".m2ts", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp"}
+    | {".ogv", ".h264", ".264", ".h265", ".hevc", ".mjpeg", ".mjpg", ".y4m"}
 )
 RECORDED_SUFFIXES = (".mp4", ".m4v", ".mov", ".mkv", ".ts")
 URL_SCHEMES = ("rtsp", "rtsps", "udp", "srt", "rtp", "tcp", "http", "https")
@@ -155,7 +133,7 @@ def parse_sink(text: str) -> Spec:
 
 
 def _url_or_kind(text: str, kinds: tuple[str, ...]) -> Spec | None:
-    head, colon, rest = text.partition(":")
+    head, _, rest = text.partition(":")
     if head in URL_SCHEMES and rest.startswith("//"):
         return Spec(text, "network", text)
     kind, question, _ = head.partition("?")

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from edge.errors import EdgeError, SourceError
+from edge.errors import EdgeError
 from edge.streams.clearing import Clearing
 from edge.streams.events import Events
 from edge.streams.faults import ModelFault, SourceStalled
@@ -69,6 +69,7 @@ class Stream:
         open_dehazer: Callable[[], Dehazer],
         sinks: list[tuple[str, Sink]],
         options: StreamOptions,
+        *,
         events: Events | None = None,
         onlooker: Onlooker | None = None,
     ) -> None:
@@ -82,7 +83,10 @@ class Stream:
         self._inbox = Mailbox(1 if live else 2, newest_wins=live)
         self.intake = self._make_intake()
         self._abandoned: list[Intake] = []
-        self.outlets = [Outlet(s, n, live, self.figures, self.events, self._info) for n, s in sinks]
+        self.outlets = [
+            Outlet(sink, name, live=live, figures=self.figures, events=self.events, info=self._info)
+            for name, sink in sinks
+        ]
         self.figures.sinks = [outlet.figures for outlet in self.outlets]
         self.clearing = Clearing(open_dehazer, live, self.figures, self.events)
         self._model_thread = threading.Thread(target=self._clear_frames, name="model", daemon=True)
@@ -149,7 +153,14 @@ class Stream:
         return self.intake.info or StreamInfo()
 
     def _make_intake(self) -> Intake:
-        return Intake(self._make_source, self._inbox, self._options.intake, self.figures, self.events, self.timeline)
+        return Intake(
+            self._make_source,
+            inbox=self._inbox,
+            options=self._options.intake,
+            figures=self.figures,
+            events=self.events,
+            timeline=self.timeline,
+        )
 
     def _mend_stall(self) -> None:
         if not self._options.intake.live or not self.intake.is_alive() or not self.intake.opened:
@@ -177,7 +188,7 @@ class Stream:
             self.intake.start()
 
     def _clear_frames(self) -> None:
-        options, figures = self._options, self.figures
+        figures = self.figures
         try:
             while True:
                 frame = self._inbox.get()
@@ -199,7 +210,6 @@ class Stream:
                 figures.dropped += self._inbox.abandon()
             for outlet in self.outlets:
                 outlet.mailbox.close()
-            del options
 
     def _clear(self, frame: Frame) -> None:
         looked_at = self._onlooker is not None and self._onlooker.wants()
@@ -228,21 +238,18 @@ class Stream:
         return limit is not None and self._options.intake.live and 1e3 * (time.monotonic() - frame.captured_at) > limit
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(stream: Stream) -> Iterator[Stream]:
     """Start a stream; end it in order when the block ends, however that is.
 
     Raises:
         EdgeError: the fault that ended the stream.
-        SourceError: likewise, of its source.
     """
     stream.start()
     try:
         yield stream
     except BaseException:
-        try:
+        with contextlib.suppress(EdgeError):  # the block's own error says more
             stream.finish()
-        except SourceError:
-            pass  # the block's own error says more
         raise
     stream.finish()
