@@ -121,9 +121,7 @@ def _turn(subject: Timed, frames: Sequence[np.ndarray], buffer: np.ndarray, seri
         if stages is None:
             rows.append((end - start, capture, 0.0, end - start, 0.0))
         else:
-            rows.append(
-                (end - start, capture, stages.pre_ms / 1e3, stages.infer_ms / 1e3, stages.post_ms / 1e3)
-            )
+            rows.append((end - start, capture, stages.pre_ms / 1e3, stages.infer_ms / 1e3, stages.post_ms / 1e3))
     series.seconds += clock() - begin
     block = np.array(rows)
     assert block.shape[1] == 1 + len(STAGES)

@@ -1,0 +1,1 @@
+"""From measurements to one page, a table, and a verdict."""

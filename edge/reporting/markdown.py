@@ -1,0 +1,34 @@
+"""The table as Markdown, for a pull request or a README."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from edge.reporting.choice import Verdict
+from edge.reporting.page import COLUMNS, Column, number
+from edge.reporting.rows import Entry
+
+
+def render(entries: Sequence[Entry], verdicts: Sequence[Verdict]) -> str:
+    """Verdicts, then the table."""
+    return "\n".join([*(f"**{escaped(v.sentence)}**\n" for v in verdicts), table(entries)])
+
+
+def table(entries: Sequence[Entry], columns: Sequence[Column] = COLUMNS) -> str:
+    """Columns that hold nothing are left out."""
+    used = [c for c in columns if any(getattr(e.row, c.field) not in (None, "") for e in entries)]
+    lines = [
+        "| " + " | ".join(c.heading for c in used) + " |",
+        "|" + "|".join("---" if c.decimals is None else "---:" for c in used) + "|",
+    ]
+    for entry in entries:
+        cells = (escaped(number(getattr(entry.row, c.field), c.decimals)) for c in used)
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Text that Markdown and the HTML in it leave as it is."""
+    text = re.sub(r"([\\`*_{}\[\]|#])", r"\\\1", text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;"))
+    return re.sub(r"\s+", " ", text)

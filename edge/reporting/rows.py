@@ -1,0 +1,185 @@
+"""One row for each measurement: the figures under the names that the table, the CSV and ``--fail-if`` use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from edge import command
+from edge.errors import EdgeError
+from edge.measure.record import Measurement, MeasurementError, read
+
+
+@dataclass(frozen=True)
+class Row:
+    """A measurement's figures; None where a figure was not measured.
+
+    `psnr_drop_db` and `ssim_drop` are what the precision costs: against the float row of the same checkpoint on the
+    same pictures where that is among the measurements, else what export measured.
+    """
+
+    bundle: str
+    model: str
+    target: str
+    precision: str
+    ran: str
+    board: str
+    device: str
+    threads: int | None
+    width: int
+    height: int
+    p50_ms: float
+    p90_ms: float
+    p95_ms: float
+    p99_ms: float
+    min_ms: float
+    max_ms: float
+    std_ms: float
+    p90_low_ms: float
+    p90_high_ms: float
+    fps: float
+    load_ms: float
+    compile_ms: float
+    first_ms: float
+    capture_ms: float
+    pre_ms: float
+    infer_ms: float
+    post_ms: float
+    psnr_db: float | None
+    psnr_low_db: float | None
+    psnr_high_db: float | None
+    ssim: float | None
+    hazy_psnr_db: float | None
+    psnr_gain_db: float | None
+    psnr_drop_db: float | None
+    ssim_drop: float | None
+    data: str | None
+    size_mb: float
+    parameters: int | None
+    macs: int | None
+    runs: int
+    made: str
+    marks: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A measurement with the file it came from and its row."""
+
+    path: Path
+    measurement: Measurement
+    row: Row
+
+    @property
+    def machine(self) -> tuple[str, str]:
+        return self.measurement.machine.board, self.measurement.machine.id
+
+    @property
+    def data_digest(self) -> str:
+        return self.measurement.quality.digest if self.measurement.quality else ""
+
+
+NAMES = tuple(f.name for f in fields(Row))
+
+
+def collect(places: Sequence[Path]) -> tuple[list[Entry], list[str]]:
+    """Read every measurement in folders (and below) and files.
+
+    Returns:
+        Entries, clearest first and then fastest first; and one line for each file that was left out.
+
+    Raises:
+        EdgeError: a place does not exist.
+    """
+    measurements, left_out = [], []
+    for path in _files(places):
+        try:
+            measurements.append((path, read(path)))
+        except MeasurementError as error:
+            left_out.append(str(error))
+            command.say(f"left out: {error}")
+    entries = [Entry(path, m, _row(m, [other for _, other in measurements])) for path, m in measurements]
+    return sorted(entries, key=lambda e: (-(e.row.psnr_db or 0), e.row.p90_ms)), left_out
+
+
+def _files(places: Sequence[Path]) -> Iterable[Path]:
+    for place in places:
+        if place.is_dir():
+            yield from sorted(
+                p for p in place.rglob("*.json") if not any(part.startswith(".") for part in p.parts[-2:])
+            )
+        elif place.exists():
+            yield place
+        else:
+            raise EdgeError(
+                f"{place} does not exist; make measurements with: python -m edge.bench BUNDLE --out {place}"
+            )
+
+
+def _row(m: Measurement, others: Sequence[Measurement]) -> Row:
+    total, quality = m.latency.total_ms, m.quality
+    psnr_drop, ssim_drop = _drop(m, others)
+    stages = {name: summary.p50 for name, summary in m.latency.stages_ms.items()}
+    return Row(
+        bundle=m.subject.name,
+        model=str(m.subject.model.get("name", m.subject.name)),
+        target=m.subject.target,
+        precision=m.subject.precision,
+        ran=m.run.precision,
+        board=m.machine.board,
+        device=m.run.device,
+        threads=m.run.threads,
+        width=m.run.width,
+        height=m.run.height,
+        p50_ms=total.p50,
+        p90_ms=total.p90,
+        p95_ms=total.p95,
+        p99_ms=total.p99,
+        min_ms=total.min,
+        max_ms=total.max,
+        std_ms=total.std,
+        p90_low_ms=m.latency.p90_interval_ms.low,
+        p90_high_ms=m.latency.p90_interval_ms.high,
+        fps=m.latency.fps,
+        load_ms=m.startup.load_ms,
+        compile_ms=m.startup.compile_ms,
+        first_ms=m.startup.first_ms,
+        capture_ms=stages["capture"],
+        pre_ms=stages["pre"],
+        infer_ms=stages["infer"],
+        post_ms=stages["post"],
+        psnr_db=quality.psnr_db if quality else None,
+        psnr_low_db=quality.psnr_interval_db.low if quality else None,
+        psnr_high_db=quality.psnr_interval_db.high if quality else None,
+        ssim=quality.ssim if quality else None,
+        hazy_psnr_db=quality.hazy_psnr_db if quality else None,
+        psnr_gain_db=quality.psnr_db - quality.hazy_psnr_db if quality else None,
+        psnr_drop_db=psnr_drop,
+        ssim_drop=ssim_drop,
+        data=quality.data if quality else None,
+        size_mb=m.subject.bytes / 1e6,
+        parameters=m.subject.model.get("parameters"),
+        macs=m.subject.model.get("macs"),
+        runs=m.latency.runs,
+        made=m.run.made,
+        marks="; ".join(m.marks),
+    )
+
+
+def _drop(m: Measurement, others: Sequence[Measurement]) -> tuple[float | None, float | None]:
+    checkpoint = m.subject.model.get("checkpoint_sha256")
+    if m.quality and checkpoint and m.subject.precision != "fp32":
+        floats = [
+            o
+            for o in others
+            if o.quality
+            and o.subject.precision == o.run.precision == "fp32"
+            and o.quality.digest == m.quality.digest
+            and o.subject.model.get("checkpoint_sha256") == checkpoint
+        ]
+        floats.sort(key=lambda o: (o.machine.id != m.machine.id, o.subject.target != m.subject.target))
+        if floats and floats[0].quality:
+            return floats[0].quality.psnr_db - m.quality.psnr_db, floats[0].quality.ssim - m.quality.ssim
+    exported = m.subject.accuracy or {}
+    return exported.get("psnr_drop_db"), exported.get("ssim_drop")
