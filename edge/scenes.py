@@ -45,22 +45,24 @@ def landscape(seed: int, width: int = 320, height: int = 240) -> Scene:
     horizon = rng.uniform(0.3, 0.5) * height
     rows = np.arange(height, dtype=np.float32)[:, None]
     columns = np.arange(width, dtype=np.float32)[None, :]
-    camera_m, focal_px = rng.uniform(1.5, 12), 0.9 * width
+    camera_m, focal_px = np.float32(rng.uniform(1.5, 12)), np.float32(0.9 * width)
     below = np.maximum(rows - horizon, 1e-3)
     depth = np.minimum(camera_m * focal_px / below, 400) * np.ones_like(columns)
 
-    sky = _mixed(rng.uniform([0.3, 0.5, 0.7], [0.6, 0.75, 1.0]), np.ones(3), rows / horizon)
-    ground_x, ground_z = (columns - width / 2) * depth / focal_px, depth
+    blue = rng.uniform([0.3, 0.5, 0.7], [0.6, 0.75, 1.0]).astype(np.float32)
+    sky = blue + (1 - blue) * np.minimum(rows / np.float32(horizon), 1)[..., None]
+    ground_x = (columns - width / 2) * depth / focal_px
     texture = _noise(rng, height, width) * 0.35 + 0.65
-    stripes = 0.5 + 0.5 * np.sign(np.sin(ground_x * rng.uniform(0.3, 1.5)) * np.sin(ground_z * rng.uniform(0.1, 0.6)))
-    colours = rng.uniform(0.05, 0.75, (2, 3))
-    ground = (colours[0] + (colours[1] - colours[0]) * (0.5 * stripes)[..., None]) * texture[..., None]
-    picture = np.where((rows < horizon)[..., None], sky * np.ones((1, width, 1)), ground)
+    across, along = np.sin(ground_x * rng.uniform(0.3, 1.5)), np.sin(depth * rng.uniform(0.1, 0.6))
+    stripes = np.float32(0.5) * (across * along > 0)
+    dark, light = _colour(rng, 0.05, 0.6), _colour(rng, 0.2, 0.75)
+    ground = (dark + (light - dark) * stripes[..., None]) * texture[..., None]
+    picture = np.where((rows < horizon)[..., None], sky, ground).astype(np.float32)
 
     for distance in sorted(rng.uniform(6, 250, rng.integers(5, 14)), reverse=True):
         _stand(rng, picture, depth, distance, horizon, camera_m, focal_px)
-    noisy = np.clip(picture, 0, 1) + rng.normal(0, 0.004, picture.shape)
-    return Scene(np.clip(np.rint(noisy * 255), 0, 255).astype(np.uint8), depth.astype(np.float32))
+    picture += 0.004 * rng.standard_normal(picture.shape, np.float32)
+    return Scene(np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8), depth.astype(np.float32))
 
 
 def _stand(
@@ -84,11 +86,16 @@ def _stand(
     pitch = max(2.0, rng.uniform(0.8, 2.5) * focal_px / distance)
     y, x = np.arange(foot - top)[:, None], np.arange(right - left)[None, :]
     window = ((y % pitch) > 0.5 * pitch) & ((x % pitch) > 0.5 * pitch)
-    wall, pane = rng.uniform(0.1, 0.95, 3), rng.uniform(0.02, 0.3, 3)
+    wall, pane = _colour(rng, 0.1, 0.95), _colour(rng, 0.02, 0.3)
     shade = 1 - 0.3 * x / max(1, right - left)
     grain = 0.85 + 0.3 * _noise(rng, foot - top, right - left)
-    picture[top:foot, left:right] = np.where(window[..., None], pane, wall * (shade * grain)[..., None])
+    picture[top:foot, left:right] = np.where(window[..., None], pane, np.minimum(wall * (shade * grain)[..., None], 1))
     depth[top:foot, left:right] = distance
+
+
+def _colour(rng: np.random.Generator, low: float, high: float) -> np.ndarray:
+    """A brightness with a tint, as most walls and fields have; float32 (3,)."""
+    return np.clip(rng.uniform(low, high) * np.exp(rng.normal(0, 0.25, 3)), 0, 1).astype(np.float32)
 
 
 def _noise(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -98,11 +105,6 @@ def _noise(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
         coarse = rng.random((height // cell + 2, width // cell + 2)).astype(np.float32)
         total += share * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     return total
-
-
-def _mixed(one: np.ndarray, other: np.ndarray, share: np.ndarray) -> np.ndarray:
-    share = np.clip(share, 0, 1)[..., None]
-    return one * (1 - share) + other * share
 
 
 def _filled(depth: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -92,20 +93,33 @@ def folder_set(folder: str | Path, width: int, height: int, kind: str, pictures:
     found = picture_files(Path(folder))
     count = min(len(found), pictures)
     picked = [found[i * len(found) // count] for i in range(count)]
-    return CalibrationSet(f"folder {Path(folder).name}", width, height, kind, count, lambda n: read_picture(picked[n])[0])
+    return CalibrationSet(
+        f"folder {Path(folder).name}", width, height, kind, count, lambda n: read_picture(picked[n])[0]
+    )
+
+
+def hazy_pairs(count: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Hazy pictures with their clear scenes, as `made_set` makes them, without its clear ones."""
+    numbers = (n for n in itertools.count() if n % CLEAR_SHARE)
+    for number in itertools.islice(numbers, count):
+        yield synthetic_pair(number, seed)
 
 
 def synthetic_pair(number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The n-th picture of a made set and its clear scene, uint8 RGB of the same size; every third pair is clear."""
     rng = np.random.default_rng([seed, number])
     scene = _cropped(rng, _motorcycle()) if rng.random() < 0.4 else landscape(int(rng.integers(2**32)))
-    clear = (scene.picture.astype(np.float32) / 255) ** np.float32(rng.uniform(0.7, 1.6))
+    clear = (np.linspace(0, 1, 256, dtype=np.float32) ** np.float32(rng.uniform(0.7, 1.6)))[scene.picture]
     light = haze.random_airlight(rng)
     hazy = clear
     if number % CLEAR_SHARE:
         hazy = haze.hazed(clear, haze.random_thickness(rng, scene.depth), light)
-        hazy = hazy + rng.normal(0, 0.005, hazy.shape)
-    return tuple(np.clip(np.rint(p * 255), 0, 255).astype(np.uint8) for p in (hazy, clear))
+        hazy += 0.005 * rng.standard_normal(hazy.shape, np.float32)
+    return _grey_levels(hazy), _grey_levels(clear)
+
+
+def _grey_levels(picture: np.ndarray) -> np.ndarray:
+    return np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
 
 
 @cache

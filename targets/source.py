@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from edge import command
 from edge.errors import EdgeError
@@ -58,6 +59,24 @@ class SourceModel:
     card: ModelCard
     onnx: Path
     checkpoint: Path | None
+
+    def outputs(self) -> list[dict[str, Any]]:
+        """Name, shape, dtype and range of each output as a `targets.Network` gives it, for the manifest."""
+        graph = command.require("onnx", "export").load(self.onnx, load_external_data=False).graph
+        listing = []
+        for output in graph.output:
+            sizes = [d.dim_value for d in output.type.tensor_type.shape.dim][1:]
+            shape = [*sizes[1:], sizes[0]] if len(sizes) == 3 else sizes
+            as_picture = self.card.kind == "frame"
+            listing.append(
+                {
+                    "name": output.name,
+                    "shape": shape,
+                    "dtype": "uint8" if as_picture else "float32",
+                    "range": [0, 255] if as_picture else None,
+                }
+            )
+        return listing
 
     @staticmethod
     def read(path: str | Path, checkpoint: Path | None = None) -> SourceModel:

@@ -33,6 +33,7 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
         from onnxruntime.transformers.float16 import convert_float_to_float16
 
         graph = convert_float_to_float16(graph, keep_io_types=True)
+        _sort(graph.graph)  # it puts its casts at the end, whatever needs them
         tools["onnxruntime"] = version("onnxruntime")
     options.say("uint8 RGB at the border")
     graph = with_uint8_border(graph, model.card.kind)
@@ -85,6 +86,20 @@ def _quantized(graph: Any, model: SourceModel, options: BuildOptions) -> tuple[A
             nodes_to_exclude=kept,
         )
         return onnx.load(quantized), {"float_layers": kept}
+
+
+def _sort(graph: Any) -> None:
+    """Put nodes behind those whose outputs they take, and otherwise leave them in their order."""
+    made = {node_output for node in graph.node for node_output in node.output}
+    ready = {""}
+    waiting, ordered = list(graph.node), []
+    while waiting:
+        node = next(n for n in waiting if all(i in ready or i not in made for i in n.input))
+        waiting.remove(node)
+        ordered.append(node)
+        ready.update(node.output)
+    del graph.node[:]
+    graph.node.extend(ordered)
 
 
 def _last_convolutions(graph: Any) -> list[str]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -40,18 +43,20 @@ def _quantized(ir: Any, model: SourceModel, options: BuildOptions) -> tuple[Any,
     if options.quantizer != "default":
         raise EdgeError(f"the openvino target has no quantizer {options.quantizer!r}; leave --quantizer out for NNCF")
     nncf = import_nncf()
-    nncf.set_log_level(40)  # errors; its progress bars go to standard output otherwise
+    nncf.set_log_level(40)  # errors only
     # The last layers of a grid model put out logarithms of gains: around gain 1 every step of an INT8 grid shows.
     # They are 1x1 convolutions on few channels, and cost next to nothing in float.
     kept = _last_convolutions(ir) if model.card.kind == "grid" else []
     options.say(f"INT8 by NNCF from {len(options.calibration)} pictures; {len(kept)} last layers stay float")
-    quantized = nncf.quantize(
-        ir,
-        nncf.Dataset(options.calibration, _as_input),
-        preset=nncf.QuantizationPreset.MIXED,
-        subset_size=len(options.calibration),
-        ignored_scope=nncf.IgnoredScope(names=kept) if kept else None,
-    )
+    # Its progress bars go to standard output, where our last line is a path.
+    with contextlib.redirect_stdout(sys.stderr if sys.stderr.isatty() else io.StringIO()):
+        quantized = nncf.quantize(
+            ir,
+            nncf.Dataset(options.calibration, _as_input),
+            preset=nncf.QuantizationPreset.MIXED,
+            subset_size=len(options.calibration),
+            ignored_scope=nncf.IgnoredScope(names=kept) if kept else None,
+        )
     return quantized, {"float_layers": kept}
 
 

@@ -1,0 +1,239 @@
+"""`python -m edge.export`: from a model to a bundle that a board runs."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import targets
+from edge import command
+from edge.errors import EdgeError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from edge.bundle import Bundle
+    from quantization.calibration import CalibrationSet
+    from targets.source import SourceModel
+
+MODELS = Path(__file__).parent / "models"
+SHIPPED = {"edge": MODELS / "edge-m.onnx", "full": MODELS / "full.safetensors"}
+FRAME_SIZE = (640, 480)
+HELD_OUT_PAIRS = 24
+HELD_OUT_SEED = 1  # calibration draws with seed 0
+
+EXAMPLES = """examples:
+  python -m edge.export                                             the edge model in INT8 for Intel processors
+  python -m edge.export --target onnx --precision fp32 --zip        one .zip for any machine with ONNX Runtime
+  python -m edge.export --calibration photos/ --max-drop 0.1        ranges from your own pictures; refuse a loss > 0.1 dB
+  python -m edge.export --model runs/mine.safetensors --data val/   your own checkpoint, loss measured on your own pairs
+  python -m edge.export --model full --size 640x480                 the full model, in tiles of that size
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="python -m edge.export",
+        description="Turn a model into a bundle: one folder, or .zip, with all that a board needs to run it. The "
+        "finished artefact is run against the float32 model, and the manifest says how far apart they are.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("--target", default="openvino", choices=targets.names(), help="what runs it (default: openvino)")
+    p.add_argument(
+        "--model",
+        default="edge",
+        metavar="edge|full|PATH",
+        help="a shipped model, or an .onnx or .safetensors of yours",
+    )
+    p.add_argument("--precision", default="int8", choices=("fp32", "fp16", "int8"), help="(default: int8)")
+    p.add_argument("--size", type=_size, metavar="WxH", help="of a frame model's tiles (default: 640x480)")
+    p.add_argument(
+        "--calibration", type=Path, metavar="DIR", help="pictures to take INT8 ranges from (default: made, no download)"
+    )
+    p.add_argument("--quantizer", default="default", metavar="NAME", help="another than the target's own: inc")
+    p.add_argument("--max-drop", type=_decibels, metavar="dB", help="refuse to lose more PSNR than that to float32")
+    p.add_argument("--data", type=Path, metavar="DIR", help="pairs to measure the loss on: hazy/ and clear/ in it")
+    p.add_argument("--out", type=Path, metavar="PATH", help="the bundle (default: MODEL-TARGET-PRECISION)")
+    p.add_argument("--zip", action="store_true", help="one .zip file instead of a folder")
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    target = targets.load(args.target)
+    if args.precision not in target.precisions:
+        raise EdgeError(f"the {args.target} target has no {args.precision}: {', '.join(target.precisions)} are there")
+    if args.precision != "int8" and args.calibration:
+        raise EdgeError("--calibration is for --precision int8 only; leave it out")
+    with tempfile.TemporaryDirectory() as folder:
+        model = _model(args.model, args.size, Path(folder))
+        destination = args.out or Path(f"{model.card.name}-{args.target}-{args.precision}")
+        if args.zip and destination.suffix != ".zip":
+            destination = destination.with_name(destination.name + ".zip")
+        bundle = _export(model, target, args)
+    _write(bundle, destination)
+    print(_summary(bundle, destination))
+    print(destination)
+    return 0
+
+
+def _model(name: str, size: tuple[int, int] | None, folder: Path) -> SourceModel:
+    """The model to start from; a checkpoint goes to ONNX first, which needs torch."""
+    from targets.source import SourceModel
+
+    path = SHIPPED.get(name, Path(name))
+    if not path.exists():
+        known = ", ".join(n for n, p in SHIPPED.items() if p.exists())
+        raise EdgeError(f"there is no model {name}: give one of {known}, or the path of an .onnx or .safetensors file")
+    if path.suffix == ".safetensors":
+        command.require("torch", "train")
+        from training.export_onnx import export_onnx
+
+        command.say(f"{path.name} to ONNX")
+        export_onnx(path, folder / "model.onnx", size=size)
+        model = SourceModel.read(folder / "model.onnx", checkpoint=path)
+    else:
+        checkpoint = path.with_suffix(".safetensors")
+        model = SourceModel.read(path, checkpoint if checkpoint.exists() else None)
+    card = model.card
+    if size and size != (card.width, card.height):
+        raise EdgeError(
+            f"{card.name} sees every frame at {card.width}x{card.height}, whatever the camera's size; leave --size out"
+        )
+    command.say(
+        f"{card.name}: {card.kind} model, input {card.width}x{card.height}, {card.parameters:,} parameters, "
+        f"{card.macs / 1e6:,.0f} million multiply-accumulates"
+    )
+    return model
+
+
+def _export(model: SourceModel, target: targets.Target, args: argparse.Namespace) -> Bundle:
+    """Build, run and measure: everything but writing."""
+    from edge.bundle import Bundle
+    from edge.dehazer import Dehazer
+    from edge.fidelity import compare, golden_frames
+
+    calibration = _calibration(model, args.calibration) if args.precision == "int8" else None
+    options = targets.BuildOptions(args.precision, calibration, args.quantizer, args.max_drop, command.say)
+    draft = _assembled(model, target, options)
+    pairs, data = _pairs(args.data)
+    command.say(f"running it against the float32 model on {data}")
+    plain = _assembled(model, targets.load("onnx"), targets.BuildOptions("fp32"))
+    with Dehazer(plain, "CPU") as reference, Dehazer(draft) as artefact:
+        fidelity = compare(reference, artefact, pairs, data)
+        goldens, files = golden_frames(artefact, args.precision)
+    if args.max_drop is not None and fidelity.psnr_drop_db > args.max_drop:
+        raise EdgeError(
+            f"{args.precision} loses {fidelity.psnr_drop_db:.3f} dB to float32 on {data}, more than --max-drop "
+            f"{args.max_drop}: nothing written; calibrate on pictures like yours (--calibration DIR) or take fp16"
+        )
+    from dataclasses import replace
+
+    manifest = replace(draft.manifest, golden=goldens, accuracy=fidelity.to_json())
+    return Bundle.assemble(manifest, {**draft.files, **files})
+
+
+def _assembled(model: SourceModel, target: targets.Target, options: targets.BuildOptions) -> Bundle:
+    """Build the artefact and put it into a bundle in memory."""
+    from edge.bundle import Bundle, Manifest
+
+    artefact = target.build(model, options)
+    card, calibration = model.card, options.calibration
+    manifest = Manifest(
+        name=f"{card.name}-{target.name}-{options.precision}",
+        kind=card.kind,
+        model={
+            "name": card.name,
+            "parameters": card.parameters,
+            "macs": card.macs,
+            "checkpoint_sha256": card.checkpoint_sha256,
+            "coefficients": card.coefficients,
+        },
+        target=target.name,
+        precision=options.precision,
+        input={
+            "width": card.width,
+            "height": card.height,
+            "colour": "RGB",
+            "layout": "NHWC",
+            "dtype": "uint8",
+            "range": [0, 255],
+        },
+        outputs=tuple(model.outputs()),
+        tools={"draco-edge": version("draco-edge"), "numpy": version("numpy"), **artefact.tools},
+        calibration=calibration
+        and {"source": calibration.source, "pictures": len(calibration), "sha256": calibration.digest()},
+        notes=artefact.notes,
+    )
+    return Bundle.assemble(manifest, artefact.files)
+
+
+def _calibration(model: SourceModel, folder: Path | None) -> CalibrationSet:
+    from quantization.calibration import folder_set, made_set
+
+    card = model.card
+    if folder is None:
+        return made_set(card.width, card.height, card.kind)
+    return folder_set(folder, card.width, card.height, card.kind)
+
+
+def _pairs(folder: Path | None) -> tuple[Iterator[tuple[np.ndarray, np.ndarray]], str]:
+    if folder is None:
+        from quantization.calibration import hazy_pairs
+
+        return hazy_pairs(HELD_OUT_PAIRS, HELD_OUT_SEED), f"{HELD_OUT_PAIRS} made pairs"
+    from edge.measure.pairs import find_pairs
+    from edge.pictures import read_picture
+
+    found = find_pairs(folder)
+    shown = command.progress(found, len(found), "pair")
+    return ((read_picture(h)[0], read_picture(c)[0]) for h, c in shown), f"{len(found)} pairs of {folder.name}"
+
+
+def _write(bundle: Bundle, destination: Path) -> None:
+    """Write the bundle, and look at it as a board will."""
+    from edge.bundle import Bundle, write_bundle
+    from edge.dehazer import Dehazer
+
+    write_bundle(destination, bundle.manifest, bundle.files)
+    with Dehazer(Bundle.read(destination)) as dehazer:
+        dehazer.verify()
+
+
+def _summary(bundle: Bundle, destination: Path) -> str:
+    accuracy: Any = bundle.manifest.accuracy
+    size = sum(len(content) for content in bundle.files.values())
+    change = -accuracy["psnr_drop_db"]
+    return (
+        f"{bundle.manifest.name}: {size / 1e6:.2f} MB, {change:+.3f} dB PSNR and {-accuracy['ssim_drop']:+.4f} SSIM "
+        f"against float32 on {accuracy['data']}, clear pictures {-accuracy['kept_psnr_drop_db']:+.2f} dB, "
+        f"at most {accuracy['largest_error']} grey levels apart"
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
+    if not match or not all(1 <= int(n) <= 16384 for n in match.groups()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 640x480")
+    return int(match[1]), int(match[2])
+
+
+def _decibels(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 100:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a loss in decibels such as 0.1")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))

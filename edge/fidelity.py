@@ -1,0 +1,123 @@
+"""How far a built artefact is from the float model that it was built from, and frames to notice it by later."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge import haze
+from edge.bundle import Golden
+from edge.dehazer import Dehazer
+from edge.errors import EdgeError
+from edge.measure.quality import psnr_db, ssim
+from edge.scenes import landscape
+
+BEST_PSNR_DB = 99.0  # stands for infinity, which JSON cannot say
+# An honest quantization agrees with its float model to 35 dB or more; below this the artefact is broken.
+WORST_AGREEMENT_DB = 20.0
+# Other processors have other kernels, which round otherwise; a gain of up to 33 enlarges the difference.
+TOLERANCE = {"fp32": 2, "fp16": 6, "int8": 10}
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """An artefact against the float32 model on the same pictures.
+
+    Attributes:
+        data: which pictures, in words.
+        pictures: how many pairs.
+        psnr_db, ssim: of the artefact's clear frames to the true ones, mean over pictures.
+        psnr_drop_db, ssim_drop: the float model's less the artefact's.
+        kept_psnr_db, kept_psnr_drop_db: the same for clear pictures that should stay as they are.
+        agreement_db: PSNR between the artefact's and the float model's frames, mean over pictures.
+        largest_error: largest difference between the two, in grey levels.
+    """
+
+    data: str
+    pictures: int
+    psnr_db: float
+    ssim: float
+    psnr_drop_db: float
+    ssim_drop: float
+    kept_psnr_db: float
+    kept_psnr_drop_db: float
+    agreement_db: float
+    largest_error: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def compare(
+    reference: Dehazer, artefact: Dehazer, pairs: Iterable[tuple[np.ndarray, np.ndarray]], data: str
+) -> Fidelity:
+    """Run both on pairs of hazy and clear pictures.
+
+    Raises:
+        EdgeError: the artefact's answers have nothing to do with the float model's.
+    """
+    rows = []
+    for hazy, clear in pairs:
+        ours, theirs = artefact(hazy), reference(hazy)
+        rows.append(
+            (
+                _psnr(ours, clear),
+                _psnr(theirs, clear),
+                ssim(ours, clear),
+                ssim(theirs, clear),
+                _psnr(artefact(clear), clear),
+                _psnr(reference(clear), clear),
+                _psnr(ours, theirs),
+                int(cv2.absdiff(ours, theirs).max()),
+            )
+        )
+    ours_db, theirs_db, ours_ssim, theirs_ssim, ours_kept, theirs_kept, agreement, _ = np.mean(rows, axis=0)
+    if agreement < WORST_AGREEMENT_DB:
+        raise EdgeError(
+            f"the artefact is broken: its frames agree with the float32 model's to {agreement:.1f} dB only "
+            f"(at least {WORST_AGREEMENT_DB:.0f} is expected); try --precision fp32, and report this"
+        )
+    return Fidelity(
+        data,
+        len(rows),
+        round(ours_db, 3),
+        round(ours_ssim, 4),
+        round(theirs_db - ours_db, 3),
+        round(theirs_ssim - ours_ssim, 4),
+        round(ours_kept, 3),
+        round(theirs_kept - ours_kept, 3),
+        round(agreement, 2),
+        max(row[-1] for row in rows),
+    )
+
+
+def golden_frames(dehazer: Dehazer, precision: str) -> tuple[tuple[Golden, ...], dict[str, bytes]]:
+    """Two small hazy frames of different size, with this machine's answers.
+
+    Returns:
+        What the manifest says of them, and the PNG files by their name in the bundle.
+    """
+    goldens, files = [], {}
+    for number, (width, height) in enumerate(((160, 120), (211, 157))):
+        scene = landscape(number, width, height)
+        clear, thickness = scene.picture.astype(np.float32) / 255, (1 + number) * scene.depth / 100
+        frame = haze.hazed(clear, thickness, np.array([0.85, 0.88, 0.9], np.float32))
+        frame = np.rint(frame * 255).astype(np.uint8)
+        golden = Golden(f"golden/{number}-frame.png", f"golden/{number}-clear.png", TOLERANCE[precision])
+        files[golden.frame], files[golden.clear] = _png(frame), _png(dehazer(frame))
+        goldens.append(golden)
+    return tuple(goldens), files
+
+
+def _psnr(a: np.ndarray, b: np.ndarray) -> float:
+    value = psnr_db(a, b)
+    return BEST_PSNR_DB if math.isinf(value) else value
+
+
+def _png(picture: np.ndarray) -> bytes:
+    return cv2.imencode(".png", picture[..., ::-1])[1].tobytes()
