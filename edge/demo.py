@@ -24,8 +24,8 @@ EXAMPLES = """examples:
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m edge.demo",
-        description="Export the edge model for OpenVINO, haze a photograph by its own depth, clear it, measure how long "
-        "that takes and how near it comes, and write the report. Needs no download.",
+        description="Export the edge model for OpenVINO, haze a photograph by its own depth, clear it, measure how "
+        "long that takes and how near it comes, and write the report. Needs no download.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

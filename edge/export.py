@@ -31,7 +31,7 @@ HELD_OUT_SEED = 1  # calibration draws with seed 0
 EXAMPLES = """examples:
   python -m edge.export                                             the edge model in INT8 for Intel processors
   python -m edge.export --target onnx --precision fp32 --zip        one .zip for any machine with ONNX Runtime
-  python -m edge.export --calibration photos/ --max-drop 0.1        ranges from your own pictures; refuse a loss > 0.1 dB
+  python -m edge.export --calibration photos/ --max-drop 0.1        ranges from your pictures; refuse a loss > 0.1 dB
   python -m edge.export --model runs/mine.safetensors --data val/   your own checkpoint, loss measured on your own pairs
   python -m edge.export --model full --size 640x480                 the full model, in tiles of that size
 """
@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
             destination = destination.with_name(destination.name + ".zip")
         bundle = _export(model, target, args)
     _write(bundle, destination)
-    print(_summary(bundle, destination))
+    print(_summary(bundle))
     print(destination)
     return 0
 
@@ -207,7 +207,7 @@ def _write(bundle: Bundle, destination: Path) -> None:
         dehazer.verify()
 
 
-def _summary(bundle: Bundle, destination: Path) -> str:
+def _summary(bundle: Bundle) -> str:
     accuracy: Any = bundle.manifest.accuracy
     size = sum(len(content) for content in bundle.files.values())
     change = -accuracy["psnr_drop_db"]
