@@ -9,7 +9,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-STRIP_BYTES = 512 * 1024  # of one enlarged map: two of them and the frame's rows fit a usual second-level cache
+STRIP_BYTES = 640 * 1024  # of one enlarged map: little enough for a usual second-level cache
+LEAST_STEP = 8  # rows of the grid in a strip, so that its margin of two rows costs little
 
 
 class GridApply:
@@ -73,7 +74,7 @@ class _Plan:
         self._size = (width, height)
         self._rows = grid_height if height % grid_height == 0 else height
         self._pitch = height // self._rows
-        self._step = max(1, min(self._rows, STRIP_BYTES // (12 * width * self._pitch)))
+        self._step = min(self._rows, max(LEAST_STEP, STRIP_BYTES // (12 * width * self._pitch)))
         self._grids = [np.empty((self._rows + 2, grid_width, 3), np.float32) for _ in range(2)]
         self._strips = [np.empty(((self._step + 2) * self._pitch, width, 3), np.float32) for _ in range(2)]
 

@@ -12,6 +12,7 @@ runs on a small grid only.
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 
 FORM = "transmission-airlight-shift/1"
@@ -20,7 +21,7 @@ DENSITY_SLOPE, DENSITY_OFFSET = 2.0, -3.0
 COLOUR_SCALE = 0.5
 SHIFT_SCALE = 0.25
 AIRLIGHT_SCALE = 1.1
-LARGEST_LOG_GAIN = 3.5
+SMALLEST_LOG_GAIN, LARGEST_LOG_GAIN = -1.0, 3.5
 
 
 def decode(cell: np.ndarray, airlight: np.ndarray, strength: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -35,9 +36,20 @@ def decode(cell: np.ndarray, airlight: np.ndarray, strength: float = 1.0) -> tup
     Returns:
         gain and bias, float32 (h, w, 3) each: clear = gain * hazy + bias.
     """
-    density = np.logaddexp(0.0, DENSITY_SLOPE * cell[..., :1] + DENSITY_OFFSET, dtype=np.float32)
-    log_gain = np.clip(density + COLOUR_SCALE * cell[..., 1:4], -1.0, LARGEST_LOG_GAIN)
-    gain = np.exp(np.float32(strength) * log_gain)
-    light = AIRLIGHT_SCALE / (1.0 + np.exp(-airlight.astype(np.float32)))
-    shift = np.float32(strength * SHIFT_SCALE) * np.clip(cell[..., 4:7], -1.0, 1.0)
-    return gain, light.astype(np.float32) * (1 - gain) + shift
+    # Plane by plane: the image library's arithmetic on contiguous planes is several times as fast as numpy's on
+    # interleaved channels.
+    density, *rest = cv2.split(np.ascontiguousarray(cell, np.float32))
+    density = cv2.exp(DENSITY_SLOPE * density + DENSITY_OFFSET)
+    density = cv2.log(density + 1)  # softplus
+    light = (AIRLIGHT_SCALE / (1 + np.exp(-airlight.astype(np.float64)))).tolist()
+    gains, biases = [], []
+    for colour, shift, of_light in zip(rest[:3], rest[3:], light, strict=True):
+        log_gain = cv2.scaleAdd(colour, COLOUR_SCALE, density)
+        np.clip(log_gain, SMALLEST_LOG_GAIN, LARGEST_LOG_GAIN, out=log_gain)
+        log_gain *= strength
+        gain = cv2.exp(log_gain)
+        np.clip(shift, -1, 1, out=shift)
+        bias = cv2.addWeighted(gain, -of_light, shift, strength * SHIFT_SCALE, of_light)
+        gains.append(gain)
+        biases.append(bias)
+    return cv2.merge(gains), cv2.merge(biases)

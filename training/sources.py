@@ -222,7 +222,7 @@ def _transfer(
         clear = _recoloured(rng, _float(View.draw(rng, *size).of(scenes[rng.integers(len(scenes))])))[0]
         if rng.random() < 0.5:
             clear = synthesis.aged(rng, clear)
-        return synthesis.sensor(rng, haze.over(clear, rng.uniform(0.5, 1.2)), 0.006), clear
+        return synthesis.sensor(rng, haze.over(clear, np.exp(rng.normal(0, 0.4))), 0.006), clear
 
     return draw
 

@@ -141,7 +141,7 @@ def decode(cell: Tensor, airlight: Tensor) -> tuple[Tensor, Tensor]:
     c = coefficients
     cell, airlight = cell.float(), airlight.float()
     density = F.softplus(c.DENSITY_SLOPE * cell[:, :1] + c.DENSITY_OFFSET)
-    gain = (density + c.COLOUR_SCALE * cell[:, 1:4]).clamp(-1.0, c.LARGEST_LOG_GAIN).exp()
+    gain = (density + c.COLOUR_SCALE * cell[:, 1:4]).clamp(c.SMALLEST_LOG_GAIN, c.LARGEST_LOG_GAIN).exp()
     light = c.AIRLIGHT_SCALE * torch.sigmoid(airlight)[:, :, None, None]
     return gain, light * (1 - gain) + c.SHIFT_SCALE * cell[:, 4:7].clamp(-1.0, 1.0)
 
