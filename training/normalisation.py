@@ -4,8 +4,23 @@ from __future__ import annotations
 
 import torch
 import torch.distributed
-import torch.distributed.nn.functional as collective
 from torch import Tensor, nn
+
+
+class _Sum(torch.autograd.Function):
+    """The sum of a tensor over all processes, and of its gradient on the way back."""
+
+    @staticmethod
+    def forward(_context, values: Tensor) -> Tensor:
+        total = values.clone()
+        torch.distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(_context, gradient: Tensor) -> Tensor:
+        total = gradient.clone()
+        torch.distributed.all_reduce(total)
+        return total
 
 
 class GlobalBatchNorm2d(nn.BatchNorm2d):
@@ -17,7 +32,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         values = x.float()
         count = values.new_tensor([values.numel() / values.shape[1]])
         sums = torch.cat([values.sum((0, 2, 3)), (values * values).sum((0, 2, 3)), count])
-        sums = collective.all_reduce(sums)
+        sums = _Sum.apply(sums)
         total = sums[-1]
         mean = sums[: self.num_features] / total
         variance = sums[self.num_features : -1] / total - mean * mean
@@ -31,9 +46,9 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         return (values * scale[:, None, None] + shift[:, None, None]).to(x.dtype)
 
 
-def synchronised(module: nn.Module) -> nn.Module:
+def synchronised(module: nn.Module, device: torch.device) -> nn.Module:
     """The module with every batch normalisation replaced by one over all processes; the names of weights stay."""
-    if next(module.parameters()).is_cuda:
+    if device.type == "cuda":
         return nn.SyncBatchNorm.convert_sync_batchnorm(module)
     for name, child in module.named_children():
         if type(child) is nn.BatchNorm2d:
@@ -41,5 +56,5 @@ def synchronised(module: nn.Module) -> nn.Module:
             other.load_state_dict(child.state_dict())
             setattr(module, name, other)
         else:
-            synchronised(child)
+            synchronised(child, device)
     return module

@@ -1,0 +1,108 @@
+"""A checkpoint to a float ONNX file, which every target starts from and which needs no torch."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from edge import command
+
+EXAMPLES = """\
+examples:
+  python -m training.export_onnx --checkpoint runs/edge-m/best.safetensors --out edge-m.onnx
+  python -m training.export_onnx --checkpoint draco.safetensors --out draco.onnx --size 640x480
+"""
+FRAME_SIZE = (640, 480)
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python -m training.export_onnx",
+        description="Turn a checkpoint into a float32 ONNX file with one fixed input size. A grid model's file gives "
+        "raw coefficients, a full model's a clear picture; the file says in its metadata what it is.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("--checkpoint", type=Path, required=True, metavar="FILE", help="a .safetensors checkpoint")
+    made.add_argument("--out", type=Path, required=True, metavar="FILE", help="the .onnx file to write")
+    made.add_argument("--size", type=_size, metavar="WxH", help="input of a full model in pixels (default: 640x480)")
+    made.add_argument("--name", help="how the model calls itself (default: the name of the run that trained it)")
+    return made
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    for module in ("torch", "onnx", "onnxscript"):
+        command.require(module, "train")
+    print(export_onnx(arguments.checkpoint, arguments.out, arguments.size, arguments.name))
+    return 0
+
+
+def export_onnx(
+    checkpoint: str | Path, out: str | Path, size: tuple[int, int] | None = None, name: str | None = None
+) -> Path:
+    """Write a checkpoint's model as float32 ONNX with the metadata that `targets.source.SourceModel` reads.
+
+    Args:
+        size: width and height of a frame model's input; None for 640x480. A grid model has its own.
+        name: None for that of the run that trained it, else of the checkpoint file.
+
+    Raises:
+        CheckpointError: the checkpoint cannot be read, or the file cannot be written.
+        EdgeError: a grid model was given another size than its own.
+    """
+    import onnx
+    import torch
+
+    from edge import coefficients
+    from edge.errors import EdgeError
+    from targets.source import METADATA_KEY, ModelCard
+    from training.checkpoint import parameter_count, read_checkpoint, write_whole
+    from training.cost import multiply_accumulates
+    from training.tracing import Predict, traced
+
+    held = read_checkpoint(checkpoint)
+    model = held.build()
+    parameters = parameter_count(model)
+    is_grid = hasattr(model, "predict")
+    if is_grid:
+        own = (model.size[1], model.size[0])
+        if size not in (None, own):
+            raise EdgeError(f"{checkpoint} is a grid model, whose input is always {own[0]}x{own[1]}; leave the size out")
+        size = own
+    width, height = size or FRAME_SIZE
+    if hasattr(model, "fuse"):
+        model.fuse()
+    network = Predict(model) if is_grid else model
+    picture = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    card = ModelCard(
+        name=name or held.provenance.get("run", {}).get("name") or held.provenance.get("name") or Path(checkpoint).stem,
+        kind="grid" if is_grid else "frame",
+        width=width,
+        height=height,
+        parameters=parameters,
+        macs=multiply_accumulates(network, picture),
+        checkpoint_sha256=held.sha256,
+        coefficients=coefficients.FORM if is_grid else "",
+    )
+    proto = traced(network, picture, ["cell", "airlight"] if is_grid else ["clear"])
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, card.to_json()
+    onnx.checker.check_model(proto)
+    write_whole(out, proto.SerializeToString(deterministic=True))
+    return Path(out)
+
+
+def _size(text: str) -> tuple[int, int]:
+    try:
+        width, height = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size like 640x480") from None
+    if width < 16 or height < 16:
+        raise argparse.ArgumentTypeError(f"{text} is too small; 16x16 is the least")
+    return width, height
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))
