@@ -69,7 +69,7 @@ def export_onnx(
     if is_grid:
         own = (model.size[1], model.size[0])
         if size not in (None, own):
-            raise EdgeError(f"{checkpoint} is a grid model, whose input is always {own[0]}x{own[1]}; leave the size out")
+            raise EdgeError(f"{checkpoint} is a grid model: its input is always {own[0]}x{own[1]}, leave the size out")
         size = own
     width, height = size or FRAME_SIZE
     if hasattr(model, "fuse"):

@@ -75,7 +75,7 @@ class Trainer:
             network = network.to(memory_format=torch.channels_last)
         network = network.to(self.fabric.device).train()
         if self.fabric.world_size > 1:
-            network = synchronised(network)
+            network = synchronised(network, self.fabric.device)
         optimizer = _optimizer(network, training.learning_rate, training.weight_decay)
         self.average = Average(network, training.ema)
         self.model, self.optimizer = self.fabric.setup(network, optimizer)
