@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from edge.pictures import NOTHING_ASIDE, Aside
+
+# ITU-T H.273 matrix to libswscale's number for the same.
+SWS_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,12 @@ class Colour:
     primaries: int = 2
     transfer: int = 2
     full_range: bool = False
+
+    def with_matrix_for(self, width: int, height: int) -> Colour:
+        """With the matrix that players take where a stream does not say: BT.709 for HD, BT.601 below."""
+        if self.matrix in SWS_MATRIX:
+            return self
+        return replace(self, matrix=1 if width >= 1280 or height > 576 else 6)
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,7 @@ class Frame:
         aside: what its file held besides, for pictures.
         owned: the array belongs to the stream, which may write to it.
         audio: libav packets that came before it.
+        shift: what was added to the source's own time stamp to get `time`, in seconds; holds for the audio too.
     """
 
     picture: np.ndarray
@@ -69,4 +79,5 @@ class Frame:
     name: str = ""
     aside: Aside = NOTHING_ASIDE
     owned: bool = True
-    audio: tuple[Any, ...] = field(default=())
+    audio: tuple[Any, ...] = ()
+    shift: Fraction = Fraction(0)

@@ -153,7 +153,8 @@ class Intake(threading.Thread):
             frame.number = figures.captured
             figures.captured += 1
             jumps = self._timeline.jumps
-            frame.time = self._timeline.place(frame.time, frame.captured_at)
+            stamp, frame.time = frame.time, self._timeline.place(frame.time, frame.captured_at)
+            frame.shift = frame.time - stamp
             if self._timeline.jumps > jumps:
                 self._events("time_jump", "warning", "the source's time stamps jumped; they are put in order")
             if not self._thinning.keeps(frame.time):

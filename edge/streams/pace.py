@@ -52,26 +52,33 @@ class Thinning:
 class Timeline:
     """Puts the time stamps of a source in order, across reconnections and clocks that jump.
 
-    Stamps that rise by less than `largest_step` seconds are kept exactly, counted from the first. One that repeats,
-    falls or leaps is placed by the time that really went by since the frame before.
+    Stamps that rise by less than `largest_step` seconds are kept exactly. One that repeats, falls or leaps is placed
+    by the time that really went by since the frame before.
+
+    Args:
+        keep_origin: the first stamp stays what it is (files) rather than becoming 0.
     """
 
-    def __init__(self, largest_step: float = 10.0) -> None:
+    def __init__(self, keep_origin: bool = False, largest_step: float = 10.0) -> None:
+        self._keep_origin = keep_origin
         self._largest_step = Fraction(largest_step)
         self._offset: Fraction | None = None
-        self._last = Fraction(-1)
+        self._begun = False
+        self._last = Fraction(0)
         self._last_captured_at = 0.0
         self.jumps = 0
 
     def reopened(self) -> None:
         """The next stamp counts from an origin of its own."""
-        if self._last >= 0:
+        if self._begun:
             self._offset = None
 
     def place(self, stamp: Fraction, captured_at: float) -> Fraction:
-        """The frame's time in the stream, in seconds from its first frame; always later than the one before."""
-        if self._last < 0:
-            self._offset, self._last = -stamp, Fraction(0)
+        """The frame's time in the stream, in seconds; always later than the one before."""
+        if not self._begun:
+            self._begun = True
+            self._offset = Fraction(0) if self._keep_origin else -stamp
+            self._last = stamp + self._offset
         else:
             time = None if self._offset is None else stamp + self._offset
             if time is None or not 0 < time - self._last <= self._largest_step:

@@ -1,4 +1,4 @@
-"""The one syntax for sources and sinks: `[KIND:]PLACE[?OPTION=VALUE&...]`."""
+"""The one syntax for sources and sinks: `[KIND:]PLACE[?OPTION=VALUE&...]`, or `URL[#OPTION=VALUE&...]`."""
 
 from __future__ import annotations
 
@@ -135,7 +135,9 @@ def parse_sink(text: str) -> Spec:
 def _url_or_kind(text: str, kinds: tuple[str, ...]) -> Spec | None:
     head, _, rest = text.partition(":")
     if head in URL_SCHEMES and rest.startswith("//"):
-        return Spec(text, "network", text)
+        # An address may have a query of its own, so options follow a number sign, which is never sent.
+        address, _, options = text.partition("#")
+        return Spec(text, "network", address, dict(parse_qsl(options, keep_blank_values=True)))
     kind, question, _ = head.partition("?")
     if kind not in kinds:
         return None

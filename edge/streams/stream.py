@@ -75,7 +75,7 @@ class Stream:
     ) -> None:
         self.figures = Figures()
         self.events = events or Events()
-        self.timeline = Timeline()
+        self.timeline = Timeline(keep_origin=not options.intake.live)
         self._options = options
         self._make_source = make_source
         self._onlooker = onlooker

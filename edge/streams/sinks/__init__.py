@@ -9,6 +9,12 @@ from edge.streams.spec import Spec
 
 KINDS = {
     "pictures": "pictures:PictureSink",
+    "video": "video:VideoSink",
+    "network": "network:NetworkSink",
+    "v4l2": "v4l2:V4L2Sink",
+    "shm": "sharedmemory:SharedMemorySink",
+    "window": "window:WindowSink",
+    "raw": "raw:RawSink",
     "none": "none:NoSink",
 }
 

@@ -9,6 +9,14 @@ from edge.streams.spec import Spec
 
 KINDS = {
     "pictures": "pictures:PictureSource",
+    "video": "video:VideoSource",
+    "network": "network:NetworkSource",
+    "v4l2": "v4l2:V4L2Source",
+    "picamera2": "picamera:PicameraSource",
+    "argus": "argus:ArgusSource",
+    "gst": "gstreamer:GStreamerSource",
+    "raw": "raw:RawSource",
+    "test": "pattern:PatternSource",
 }
 
 

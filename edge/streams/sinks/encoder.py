@@ -1,0 +1,200 @@
+"""H.264 (or another codec) into a container: what recorded files and network streams share."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from edge import command
+from edge.errors import SinkError
+from edge.streams.events import Events
+from edge.streams.faults import DiskFull, SinkLost
+from edge.streams.frame import SWS_MATRIX, Frame, StreamInfo
+from edge.streams.sinks.fit import fit
+
+OPTIONS = ("codec", "crf", "bitrate", "preset")
+CODECS = {"h264": "libx264", "hevc": "libx265"}
+FULL, LIMITED = 2, 1
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class Encoder:
+    """One video and at most one copied audio track into one libav container.
+
+    Args:
+        name: for messages.
+        place: path or address.
+        container: libav's name of the format.
+        options: the user's: `codec` (h264, hevc, or libav's name of an encoder), `crf` (quality, 0 best, default
+            20), `bitrate` (as 4M; instead of crf), `preset` (default veryfast).
+        container_options: libav's, of muxer and protocol.
+        live: no delay in the encoder.
+        timeouts_s: for opening and writing, None for never.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        place: str,
+        *,
+        container: str,
+        options: Mapping[str, str],
+        container_options: Mapping[str, str],
+        live: bool,
+        timeouts_s: tuple[float, float] | None = None,
+    ) -> None:
+        self.name = name
+        self._place = place
+        self._format = container
+        self._options = options
+        self._container_options = dict(container_options)
+        self._live = live
+        self._timeouts_s = timeouts_s
+        self._container: Any = None
+        self._audio: Any = None
+        self._size = (0, 0)
+        self._last_pts = -1
+        self._reformatter: Any = None
+
+    def open(self, info: StreamInfo, events: Events | None = None) -> None:
+        """Begin the file or stream.
+
+        Raises:
+            SinkError: it cannot be begun.
+        """
+        av = self._av = command.require("av", "stream")
+        av.logging.set_level(None)
+        try:
+            self._container = av.open(
+                self._place, "w", self._format, container_options=self._container_options, timeout=self._timeouts_s
+            )
+            self._add_video(info)
+            self._add_audio(info, events)
+            self._container.start_encoding()
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            self._container, broken = None, self._container
+            _close_quietly(broken)
+            raise self._fault(error, "cannot write") from error
+        self._reformatter = av.video.reformatter.VideoReformatter()
+
+    def write(self, frame: Frame) -> None:
+        """
+        Raises:
+            SinkLost: the place takes no more.
+        """
+        picture = np.ascontiguousarray(fit(frame.picture, *self._size))
+        rgb = self._av.VideoFrame.from_numpy_buffer(picture, "rgb24")
+        coded = self._reformatter.reformat(
+            rgb,
+            format=self._video.codec_context.pix_fmt,
+            src_color_range=FULL,
+            dst_colorspace=SWS_MATRIX[self._colour.matrix],
+            dst_color_range=FULL if self._colour.full_range else LIMITED,
+        )
+        coded.time_base = self._time_base
+        coded.pts = self._last_pts = max(round(frame.time / self._time_base), self._last_pts + 1)
+        try:
+            self._copy_audio(frame)
+            self._container.mux(self._video.encode(coded))
+        except (self._av.error.FFmpegError, OSError) as error:
+            raise self._fault(error, "lost") from error
+
+    def close(self) -> None:
+        """Finish what was begun; what is in the encoder goes out first.
+
+        Raises:
+            SinkError: the end could not be written.
+        """
+        container, self._container = self._container, None
+        if container is None:
+            return
+        try:
+            try:
+                container.mux(self._video.encode(None))
+            finally:
+                container.close()
+        except (self._av.error.FFmpegError, OSError) as error:
+            raise self._fault(error, "could not finish") from error
+
+    def _add_video(self, info: StreamInfo) -> None:
+        codec = CODECS.get(self._options.get("codec", "h264"), self._options.get("codec", "h264"))
+        software = codec.startswith("libx26")
+        video = self._container.add_stream(codec, rate=info.rate or Fraction(30))
+        context = video.codec_context
+        context.width, context.height = self._size = info.width, info.height
+        # 4:2:0 has even sizes; odd ones keep every pixel in 4:4:4.
+        context.pix_fmt = "yuv420p" if info.width % 2 == info.height % 2 == 0 else "yuv444p"
+        context.time_base = self._time_base = info.time_base
+        context.max_b_frames = 0  # so that time stamps begin where the first frame's does
+        context.gop_size = max(1, round(2 * float(info.rate or 30)))
+        if "bitrate" in self._options:
+            context.bit_rate = _bits(self._options["bitrate"])
+        elif software:
+            context.options = {"crf": self._options.get("crf", "20")}
+        else:
+            context.bit_rate = 8 * info.width * info.height
+        if software:
+            tune = {"tune": "zerolatency"} if self._live else {}
+            context.options = {**context.options, "preset": self._options.get("preset", "veryfast"), **tune}
+        self._colour = info.colour.with_matrix_for(info.width, info.height)
+        context.colorspace = self._colour.matrix
+        context.color_primaries = self._colour.primaries
+        context.color_trc = self._colour.transfer
+        context.color_range = FULL if self._colour.full_range else LIMITED
+        self._video = video
+        self._last_pts = -1
+
+    def _add_audio(self, info: StreamInfo, events: Events | None) -> None:
+        self._audio = None
+        if info.audio is None:
+            return
+        try:
+            self._audio = self._container.add_stream_from_template(info.audio)
+        except (self._av.error.FFmpegError, ValueError) as error:
+            if events is not None:
+                kind = info.audio.codec_context.name
+                events("audio_left_out", "warning", f"{self.name} cannot hold {kind} sound ({error}); .mkv can")
+
+    def _copy_audio(self, frame: Frame) -> None:
+        if self._audio is None:
+            return
+        for packet in frame.audio:
+            shift = round(frame.shift / packet.time_base)
+            packet.pts = None if packet.pts is None else packet.pts + shift
+            packet.dts += shift
+            packet.stream = self._audio
+            self._container.mux(packet)
+
+    def _fault(self, error: Exception, what: str) -> SinkError:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        message = f"{what} {self.name}: {reason.splitlines()[0][:160]}"
+        if getattr(error, "errno", None) in FULL_DISK:
+            return DiskFull(message)
+        if what == "cannot write" and not self._timeouts_s:
+            return SinkError(message)
+        return SinkLost(message)
+
+
+def _bits(text: str) -> int:
+    """Bits per second from `4M`, `800k` or `2500000`.
+
+    Raises:
+        SinkError: it is none of these.
+    """
+    factor = {"k": 1e3, "m": 1e6}.get(text[-1:].lower(), 1)
+    try:
+        return int(float(text[:-1] if factor > 1 else text) * factor)
+    except ValueError:
+        raise SinkError(f"bitrate is a number of bits a second such as 4M or 800k, not {text!r}") from None
+
+
+def _close_quietly(container: Any) -> None:
+    if container is not None:
+        try:
+            container.close()
+        except Exception:
+            pass
