@@ -1,26 +1,26 @@
 """A training run's configuration: a TOML file, read into frozen dataclasses, every mistake named.
 
-    name = "edge-m"
+name = "edge-m"
 
-    [model]
-    name = "grid"
-    configuration = { width = 40 }
+[model]
+name = "grid"
+configuration = { width = 40 }
 
-    [training]
-    steps = 60000
-    batch = 16
-    size = [160, 120]        # width and height of the training pictures
+[training]
+steps = 60000
+batch = 16
+size = [160, 120]        # width and height of the training pictures
 
-    [losses]                 # weights; 0 switches a term off
-    l1 = 1.0
-    ssim = 0.15
+[losses]                 # weights; 0 switches a term off
+l1 = 1.0
+ssim = 0.15
 
-    [sources.real]           # see training/sources.py
-    kind = "pairs"
-    folder = "real"
+[sources.real]           # see training/sources.py
+kind = "pairs"
+folder = "real"
 
-    [validation.pairs.outdoor]
-    folder = "outdoor_val"
+[validation.pairs.outdoor]
+folder = "outdoor_val"
 """
 
 from __future__ import annotations
@@ -109,6 +109,19 @@ class LossConfig:
 
 
 @dataclass(frozen=True)
+class DistillationConfig:
+    """How much the teachers count beside the losses (see quantization/distill.py); 0 switches a term off.
+
+    Attributes:
+        picture: weight of the mean absolute difference to the teachers' picture.
+        coefficients: weight of the difference of the least-squares gain and bias.
+    """
+
+    picture: float = 0.5
+    coefficients: float = 0.25
+
+
+@dataclass(frozen=True)
 class PairsConfig:
     """A folder of pairs to validate on.
 
@@ -142,6 +155,7 @@ class RunConfig:
         name: of the run and of its folder.
         seed: of everything that is drawn.
         sources: the tables of ``[sources.*]``, for `training.sources.build`.
+        distillation: used by quantization.distill alone.
     """
 
     name: str
@@ -149,6 +163,7 @@ class RunConfig:
     training: TrainingConfig
     sources: dict[str, dict[str, Any]] = field(default_factory=dict)
     losses: LossConfig = field(default_factory=LossConfig)
+    distillation: DistillationConfig = field(default_factory=DistillationConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
     seed: int = 0
 

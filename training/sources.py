@@ -10,7 +10,8 @@ A configuration names each source, what kind it is and how often it is drawn:
 Kinds: ``pairs`` (as they are, with the haze now and then thinned or thickened), ``depth`` (clear/ and depth/: haze by
 the scattering model), ``synthetic_pairs`` (pairs made by the scattering model: their transmission is recovered and
 hazed anew), ``clear`` (haze over invented depth), ``aerial`` (haze between a drone and the ground), ``transfer`` (the
-haze of real pairs over other scenes) and ``identity`` (no haze: the answer is the picture itself).
+haze of real pairs over other scenes), ``identity`` (no haze: the answer is the picture itself) and ``unlabelled``
+(hazy photographs without a clear one, which is NaN then; for quantization.distill only).
 
 Pictures are reduced once and kept in memory as 8-bit. Sample number i is a pure function of the seed and i, so a run
 resumes exactly, whatever the number of workers or ranks.
@@ -240,6 +241,17 @@ def _identity(root: Path, size: tuple[int, int], folders: Sequence[str], without
     return draw
 
 
+def _unlabelled(root: Path, size: tuple[int, int], folders: Sequence[str], without: str = "\0") -> Draw:
+    """Hazy photographs alone."""
+    pictures = _many(root, folders, without)
+
+    def draw(rng: Generator) -> Sample:
+        hazy = _recoloured(rng, _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))])))[0]
+        return hazy, np.full_like(hazy, np.nan)
+
+    return draw
+
+
 KINDS: Mapping[str, Callable[..., Draw]] = {
     "pairs": _pairs,
     "depth": _depth,
@@ -248,6 +260,7 @@ KINDS: Mapping[str, Callable[..., Draw]] = {
     "aerial": _aerial,
     "transfer": _transfer,
     "identity": _identity,
+    "unlabelled": _unlabelled,
 }
 
 

@@ -5,10 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge import command
 from edge.errors import EdgeError
+
+if TYPE_CHECKING:
+    from training.config import RunConfig
+    from training.losses import Objective
 
 EXAMPLES = """\
 examples:
@@ -44,10 +50,29 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
+    check(parser(), arguments)
+    return run(arguments)
+
+
+def check(made: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
+    """End with exit status 2 where --config, --resume and --out do not go together."""
     if not arguments.config and not arguments.resume:
-        parser().error("give --config FILE to start a run, or --resume DIR to go on with one")
+        made.error("give --config FILE to start a run, or --resume DIR to go on with one")
     if arguments.resume and arguments.out and arguments.out != arguments.resume:
-        parser().error("--resume goes on in the run's own folder; leave --out away")
+        made.error("--resume goes on in the run's own folder; leave --out away")
+
+
+def run(
+    arguments: argparse.Namespace,
+    objective: Callable[[RunConfig, Path], Objective] | None = None,
+    name: str = "training.train",
+) -> int:
+    """Start or go on with the run that --config, --data, --out and --resume describe.
+
+    Args:
+        objective: makes what is minimised from the configuration and the run's folder; None takes its losses.
+        name: of the command, for what it says.
+    """
     command.require("torch", "train")
     from training.config import read_config
     from training.trainer import RESUME, Trainer, resumed
@@ -63,7 +88,8 @@ def main(argv: list[str] | None = None) -> int:
         if (folder / RESUME).exists():
             raise EdgeError(f"{folder} holds a run already; go on with --resume {folder}, or choose another --out")
     data = _data_folder(arguments.data, folder, arguments.resume is not None)
-    trainer = Trainer(config, folder, data, resume=resume)
+    minimised = objective(config, folder) if objective else None
+    trainer = Trainer(config, folder, data, objective=minimised, resume=resume)
     if trainer.fabric.is_global_zero:
         command.say(f"training {config.name}: {trainer.describe()}")
         _remember_data(folder, data)
@@ -71,9 +97,7 @@ def main(argv: list[str] | None = None) -> int:
         best = trainer.fit()
     except KeyboardInterrupt:
         if trainer.fabric.is_global_zero:
-            command.say(
-                f"stopped at step {trainer.progress.step}; go on with: python -m training.train --resume {folder}"
-            )
+            command.say(f"stopped at step {trainer.progress.step}; go on with: python -m {name} --resume {folder}")
         raise
     if trainer.fabric.is_global_zero:
         print(best)

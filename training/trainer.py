@@ -367,9 +367,9 @@ class _Window:
 
 @torch.no_grad()
 def mean_psnr_db(dehazed: Tensor, clear: Tensor) -> float:
-    """Mean over a batch (N, 3, H, W) of each picture's PSNR, clipped to [0, 1]."""
+    """Mean PSNR of a batch (N, 3, H, W), clipped to [0, 1]; pictures whose clear one is NaN are left out."""
     mse = ((dehazed.clamp(0, 1) - clear.to(dehazed.device)) ** 2).mean((1, 2, 3))
-    return float((-10 * torch.log10(mse + 1e-10)).mean())
+    return float((-10 * torch.log10(mse + 1e-10)).nanmean())
 
 
 def rate(step: int, steps: int, warmup: int, highest: float, final: float) -> float:

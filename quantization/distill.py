@@ -1,0 +1,83 @@
+"""Train an edge model from one or several teachers.
+
+The student learns from the clear picture where there is one, and everywhere from what the teachers make of the hazy
+one: as pictures, and as coefficients. Of a grid model's answer, clear = gain * hazy + bias, the least-squares line
+through the surroundings of a pixel gives gain and bias back; the same line fitted from the hazy to the wanted picture
+is what the model should have said there. Photographs without a clear counterpart (source kind ``unlabelled``) are
+learnt from the teachers alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge import command
+from edge.errors import EdgeError
+from training import train
+
+if TYPE_CHECKING:
+    from training.config import RunConfig
+    from training.losses import Objective
+
+EXAMPLES = """\
+examples:
+  python -m quantization.distill --teacher runs/draco/best.safetensors --config training/configs/edge-m.toml --data DATA
+  python -m quantization.distill --teacher A.safetensors --teacher B.safetensors --config C.toml   # their mean
+  python -m quantization.distill --resume runs/edge-m
+
+The configuration is that of training.train; its table [distillation] says how much the teachers count:
+  picture = 0.5          mean absolute difference to the teachers' picture
+  coefficients = 0.25    difference of the least-squares gain and bias to those of the clear picture, or of the
+                         teachers' picture where there is no clear one
+"""
+NAME = "quantization.distill"
+TEACHERS = "teachers.txt"  # in the run's folder, so that it can be resumed without naming them again
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog=f"python -m {NAME}",
+        description="Train an edge model from a teacher, or from the mean of several.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument(
+        "--teacher", type=Path, metavar="FILE", action="append", default=[], help="a checkpoint; give it again for more"
+    )
+    made.add_argument("--config", type=Path, metavar="FILE", help="the run's configuration (TOML)")
+    made.add_argument(
+        "--data", type=Path, metavar="DIR", help="what the configuration's folders are relative to (default: here)"
+    )
+    made.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/NAME)")
+    made.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in this folder")
+    return made
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    train.check(parser(), arguments)
+    if not arguments.resume and not arguments.teacher:
+        parser().error("give --teacher FILE, a checkpoint to learn from")
+    return train.run(arguments, lambda config, folder: _objective(config, folder, arguments.teacher), NAME)
+
+
+def _objective(config: RunConfig, folder: Path, teachers: Sequence[Path]) -> Objective:
+    from quantization.objective import DistillationObjective
+    from training.checkpoint import load_model, write_whole
+
+    note = folder / TEACHERS
+    if not teachers:
+        teachers = [Path(line) for line in note.read_text(encoding="utf-8").splitlines()] if note.is_file() else []
+    if not teachers:
+        raise EdgeError(f"{folder} does not say what the teachers were; give them with --teacher")
+    objective = DistillationObjective(config, [load_model(path) for path in teachers])
+    write_whole(note, "".join(f"{path.resolve()}\n" for path in teachers).encode())
+    return objective
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))
