@@ -6,15 +6,26 @@ import argparse
 import re
 import shlex
 import sys
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge import command
 
+if TYPE_CHECKING:
+    from edge.measure.gallery import Gallery
+    from edge.measure.record import Measurement
+    from edge.measure.session import Opened, Settings
+
+WRITE_EVERY_S = 60.0
 EXAMPLES = """\
 examples:
   python -m edge.bench edge-m-openvino-int8                  ten seconds of 640x480 frames, single stream
   python -m edge.bench fp32 int8 --data pairs/               two bundles, with PSNR and SSIM on hazy/ and clear/
+  python -m edge.bench fp32 int8 --compare                   in turns: noise of the machine falls on both alike
+  python -m edge.bench bundle.zip --sustained 30             what minute 30 looks like: rate, clock, temperature
   python -m edge.bench bundle.zip --quick                    a first look, under 15 seconds
   python -m edge.report measurements                         the page that shows it all
 """
@@ -31,6 +42,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("bundles", nargs="+", metavar="BUNDLE", help="bundle folder or .zip, as edge.export made it")
     p.add_argument("--data", metavar="DIR", help="pairs to score on: hazy/ and clear/ (or gt/) in it")
     p.add_argument("--quick", action="store_true", help="a short run, good for a look, not for a table")
+    p.add_argument("--compare", action="store_true", help="bundles take turns in one run, and ratios are given")
+    p.add_argument("--sustained", type=_minutes, metavar="MIN", help="then run on for MIN minutes: heat, clock, rate")
+    p.add_argument("--resume", action="store_true", help="leave out what --out already has of this very call")
     p.add_argument("--size", type=_size, default=(640, 480), metavar="WxH", help="of the frames (default: 640x480)")
     p.add_argument("--threads", type=_count, metavar="N", help="processor threads (default: the target's choice)")
     p.add_argument("--device", default="auto", help="as edge.doctor lists them (default: auto, the best that is here)")
@@ -41,13 +55,18 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    if args.compare and args.sustained:
+        parser().error("--sustained runs one bundle after the other: leave --compare out")
+    if args.compare and len(args.bundles) < 2:
+        parser().error("--compare needs two bundles or more")
     typed = shlex.join(["python", "-m", "edge.bench", *(sys.argv[1:] if argv is None else argv)])
 
-    from edge.measure import accuracy, loop, record, session
+    from edge.measure import accuracy, loop, session
+    from edge.measure.gallery import Gallery
     from edge.measure.machine import this_machine
 
     data = accuracy.open_pairs(args.data) if args.data else None
-    conditions = session.Conditions(
+    settings = session.Settings(
         machine=this_machine(args.board),
         command=typed,
         device=args.device,
@@ -57,22 +76,82 @@ def main(argv: list[str] | None = None) -> int:
         frames=session.frames_of(args.bundles, data, args.size),
         data=data,
     )
-    chosen: list[tuple[str, str]] = []
-    for path in args.bundles:
-        opened = session.open_bundle(path, conditions)
-        with opened.dehazer as dehazer:
-            name = opened.bundle.manifest.name
-            series = loop.measure([dehazer], conditions.frames, conditions.plan, _show_share(f"{name}: timing"))[0]
-            quality, shown = None, ()
-            if data is not None:
-                quality = accuracy.score(dehazer, data, name)
-                chosen = chosen or accuracy.choose([quality])
-                shown = accuracy.show(dehazer, data, chosen)
-            measured = session.measurement(opened, series, quality, shown, conditions)
-        file = record.write(measured, args.out / session.file_name(measured))
-        print(f"{session.summary_line(measured)}\n  {file}", flush=True)
+    bundles = _not_done(args, settings) if args.resume else list(args.bundles)
+    turns = [bundles] if args.compare else [[path] for path in bundles]
+    pictures = Gallery(data)
+    for paths in turns:
+        if paths:
+            _measure(paths, args, settings, pictures)
     print(args.out)
     return 0
+
+
+def _measure(paths: list[str], args: argparse.Namespace, settings: Settings, gallery: Gallery) -> None:
+    """Measure bundles that take turns, or one alone; a file each."""
+    from edge.measure import record, session
+    from edge.measure.accuracy import Before
+
+    opened = [session.open_bundle(path, settings) for path in paths]
+    try:
+        label = " and ".join(o.subject.name for o in opened)
+        timed = session.run(opened, settings, _show_share(f"{label}: timing"))
+        for path, o, bare in zip(paths, opened, timed, strict=True):
+            frame = Before("frame", "", settings.frames[0], settings.frames[0])
+            measured = gallery.add(o.dehaze, bare, frame)
+            if not args.quick:
+                measured = replace(measured, layers=session.layers(path, settings))
+            file = record.write(measured, args.out / session.file_name(measured))
+            print(f"{session.summary_line(measured)}\n  {file}", flush=True)
+            if args.sustained:
+                measured = _sustain(o, measured, file, args.sustained, settings)
+            for other, with_maps in gallery.compare_with_float(measured, file):
+                record.write(with_maps, other)
+    finally:
+        for o in opened:
+            o.close()
+
+
+def _sustain(opened: Opened, measured: Measurement, file: Path, minutes: float, settings: Settings) -> Measurement:
+    """Run on for minutes; what is known is in the file at least once a minute, and when the run is cut."""
+    from edge.measure import record, session
+
+    label, written, latest = f"{opened.subject.name}: {minutes:g} minutes", time.monotonic(), measured
+    try:
+        for sustained in session.sustain(opened, settings, minutes, _show_share(label)):
+            latest = replace(measured, sustained=sustained)
+            if time.monotonic() - written > WRITE_EVERY_S:
+                record.write(latest, file)
+                written = time.monotonic()
+    finally:
+        record.write(latest, file)
+    if latest.sustained:
+        first, last = latest.sustained.moments[0], latest.sustained.moments[-1]
+        print(f"  after {minutes:g} minutes {last.fps:.0f} frames/s (at first {first.fps:.0f})", flush=True)
+    return latest
+
+
+def _not_done(args: argparse.Namespace, settings: Settings) -> list[str]:
+    """The bundles that no file in --out answers yet."""
+    from edge.bundle import Bundle
+    from edge.measure import resume
+
+    found = list(resume.done(args.out))
+    left = []
+    for path in args.bundles:
+        wanted = {
+            "bundle": Bundle.read(path).digest,
+            "data": settings.data.digest if settings.data else None,
+            "device_asked": settings.device,
+            "threads": settings.threads,
+            "width": args.size[0],
+            "height": args.size[1],
+            "quick": settings.quick,
+        }
+        if any(resume.covers(raw, wanted, args.sustained) for raw in found):
+            command.say(f"{path}: already measured, in {args.out}")
+        else:
+            left.append(path)
+    return left
 
 
 def _show_share(label: str) -> Callable[[float], None]:
@@ -91,6 +170,16 @@ def _size(text: str) -> tuple[int, int]:
     if not match or not all(1 <= int(n) <= 16384 for n in match.groups()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 640x480")
     return int(match[1]), int(match[2])
+
+
+def _minutes(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0
+    if not 0 < value <= 24 * 60:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes above 0")
+    return value
 
 
 def _count(text: str) -> int:

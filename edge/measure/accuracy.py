@@ -15,12 +15,13 @@ from edge import command
 from edge.errors import PictureError
 from edge.measure.pairs import find_pairs
 from edge.measure.quality import psnr_db, ssim
-from edge.measure.record import PictureScore, Quality, Shown
+from edge.measure.record import AgainstFloat, ErrorMap, PictureScore, Quality, Shown, Subject
 from edge.measure.statistics import mean_interval
 from edge.pictures import read_picture
 
 PSNR_OF_EQUAL_DB = 100.0  # stands for infinity, which JSON does not have
-SHOWN_WIDTH = 640
+SHOWN_WIDTH = 560
+ENLARGED = 16  # times, of error maps
 Dehaze = Callable[[np.ndarray], np.ndarray]
 
 
@@ -31,6 +32,17 @@ class PairedData:
     name: str
     digest: str
     pairs: tuple[tuple[Path, Path], ...]
+
+
+@dataclass(frozen=True)
+class Before:
+    """A picture before and after, uint8 RGB of one size; clear is None where there is no ground truth."""
+
+    name: str
+    why: str
+    hazy: np.ndarray
+    dehazed: np.ndarray
+    clear: np.ndarray | None = None
 
 
 def open_pairs(folder: str | Path) -> PairedData:
@@ -112,23 +124,47 @@ def choose(scores: Sequence[Quality]) -> list[tuple[str, str]]:
     return [(name, why[name]) for name in order if name in why]
 
 
-def show(dehaze: Dehaze, data: PairedData, chosen: Sequence[tuple[str, str]]) -> tuple[Shown, ...]:
-    """The chosen pictures before and after, small enough for a report."""
+def dehaze_chosen(dehaze: Dehaze, data: PairedData, chosen: Sequence[tuple[str, str]]) -> list[Before]:
+    """The chosen pictures before and after, at full size."""
     by_name = {pair[0].name: pair for pair in data.pairs}
-    shown = []
+    pictures = []
     for name, why in chosen:
         hazy, clear = read_pair(by_name[name])
-        shown.append(Shown(name, why, data_uri(hazy), data_uri(dehaze(hazy)), data_uri(clear)))
-    return tuple(shown)
+        pictures.append(Before(name, why, hazy, dehaze(hazy), clear))
+    return pictures
+
+
+def show(pictures: Sequence[Before]) -> tuple[Shown, ...]:
+    """Small enough for a report."""
+    return tuple(
+        Shown(p.name, p.why, data_uri(p.hazy), data_uri(p.dehazed), "" if p.clear is None else data_uri(p.clear))
+        for p in pictures
+    )
+
+
+def against_float(mine: Sequence[Before], floats: Sequence[Before], subject: Subject) -> AgainstFloat:
+    """How and where pictures differ from those of a float32 bundle of the same checkpoint.
+
+    Args:
+        mine, floats: the same pictures in the same order.
+        subject: the float32 bundle.
+    """
+    agreement, maps = [], []
+    for a, b in zip(mine, floats, strict=True):
+        agreement.append(_finite(psnr_db(a.dehazed, b.dehazed)))
+        difference = a.dehazed.astype(np.int16) - b.dehazed
+        picture = np.clip(128 + ENLARGED * difference, 0, 255).astype(np.uint8)
+        maps.append(ErrorMap(a.name, data_uri(picture), int(np.abs(difference).max())))
+    return AgainstFloat(subject.name, subject.digest, float(np.mean(agreement)), tuple(maps))
 
 
 def data_uri(picture: np.ndarray) -> str:
-    """A JPEG of a uint8 RGB picture, at most 640 pixels wide, as a data URI."""
+    """A JPEG of a uint8 RGB picture, at most 560 pixels wide, as a data URI."""
     height, width = picture.shape[:2]
     if width > SHOWN_WIDTH:
         size = (SHOWN_WIDTH, max(1, round(height * SHOWN_WIDTH / width)))
         picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-    done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 82])
+    done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])
     assert done
     return "data:image/jpeg;base64," + base64.b64encode(jpeg.tobytes()).decode()
 

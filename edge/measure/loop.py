@@ -7,7 +7,7 @@ thrown away; the figure to quote is p90.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -53,10 +53,10 @@ class Series:
 
     Attributes:
         rounds: milliseconds of each frame, (n, 1 + stages): the total and each of `STAGES`; one array per turn.
-        seconds: wall time of all turns; in_frames_s: the part of it between the start and the end of frames.
+        seconds: wall time of all turns and what was called between them.
+        in_frames_s: the part of it between the start and the end of frames.
     """
 
-    warmup_runs: int = 0
     rounds: list[np.ndarray] = field(default_factory=list)
     seconds: float = 0.0
     in_frames_s: float = 0.0
@@ -78,22 +78,60 @@ def measure(
     """Time subjects on frames. Several take turns of a quarter of a second, in an order that changes every round.
 
     Args:
+        subjects: warmed up (see `warm_up`).
         frames: uint8 RGB, all of one size; used one after the other, again and again.
-        between: called between turns (not timed as part of any frame) with the share of the work done, in [0, 1].
+        between: called between turns (timed as overhead, not as part of any frame) with the share of the work done,
+            in [0, 1].
     """
     buffer = np.empty_like(frames[0])
-    series = [Series(warmup_runs=_warm_up(subject, frames, plan)) for subject in subjects]
+    series = [Series() for _ in subjects]
     turn = 0
     while not all(_done(s, plan) for s in series):
         order = range(len(subjects))
         for index in [*order[turn % len(subjects) :], *order[: turn % len(subjects)]]:
+            begin = time.perf_counter()
             _turn(subjects[index], frames, buffer, series[index])
             between(min(_share(s, plan) for s in series))
+            series[index].seconds += time.perf_counter() - begin
         turn += 1
     return series
 
 
-def _warm_up(subject: Timed, frames: Sequence[np.ndarray], plan: Plan) -> int:
+@dataclass(frozen=True)
+class Window:
+    """Some seconds of a long run: when it ended (from the run's start), and the frames in it."""
+
+    at_s: float
+    fps: float
+    times_ms: np.ndarray
+
+
+def sustain(
+    subject: Timed,
+    frames: Sequence[np.ndarray],
+    seconds: float,
+    window_s: float,
+    between: Callable[[float], None] = lambda share: None,
+) -> Iterator[Window]:
+    """Frames without pause for a long time; only a window of them is kept at once.
+
+    Args:
+        between: as of `measure`.
+    """
+    buffer, begin = np.empty_like(frames[0]), time.perf_counter()
+    elapsed = 0.0
+    while elapsed < seconds:
+        window = Series()
+        start = time.perf_counter()
+        while elapsed < seconds and time.perf_counter() - start < window_s:
+            _turn(subject, frames, buffer, window)
+            elapsed = time.perf_counter() - begin
+            between(min(1.0, elapsed / seconds))
+        yield Window(elapsed, window.runs / (time.perf_counter() - start), window.times_ms())
+
+
+def warm_up(subject: Timed, frames: Sequence[np.ndarray], plan: Plan) -> int:
+    """Frames that do not count, and how many they were."""
     start, runs = time.perf_counter(), 0
     while runs < plan.warmup_runs or time.perf_counter() - start < plan.warmup_s:
         subject(frames[runs % len(frames)])
@@ -122,7 +160,6 @@ def _turn(subject: Timed, frames: Sequence[np.ndarray], buffer: np.ndarray, seri
             rows.append((end - start, capture, 0.0, end - start, 0.0))
         else:
             rows.append((end - start, capture, stages.pre_ms / 1e3, stages.infer_ms / 1e3, stages.post_ms / 1e3))
-    series.seconds += clock() - begin
     block = np.array(rows)
     assert block.shape[1] == 1 + len(STAGES)
     series.in_frames_s += float(block[:, 0].sum() + block[:, 1].sum())

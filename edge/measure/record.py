@@ -1,7 +1,7 @@
 """The measurement: one JSON file for one bundle, device and run.
 
 `measurement.schema.json` beside this file says what a file holds; the classes here are the same in Python. A file of
-an older schema version is brought up to date when it is read (`edge.measure.upgrades`).
+an older schema version is brought up to date when it is read (`UPGRADES`).
 """
 
 from __future__ import annotations
@@ -9,25 +9,30 @@ from __future__ import annotations
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from edge import command
 from edge.errors import EdgeError
 from edge.measure import samples
+from edge.measure.conditions import Conditions
+from edge.measure.energy import Energy
 from edge.measure.machine import Machine
 from edge.measure.statistics import Interval, Summary
 
-SCHEMA = 1
+SCHEMA = 2
 KIND = "draco-edge measurement"
 LARGEST_BYTES = 64 * 2**20
 STAGES = ("capture", "pre", "infer", "post")
-Value = TypeVar("Value")
+
+# From a version to the next. Version 2 added conditions, energy, memory, layers, sustained, ratios and
+# against_float, all of them optional.
+UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: lambda raw: {**raw, "schema": 2}}
 
 
 class MeasurementError(EdgeError):
@@ -156,7 +161,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Shown:
-    """A picture for the report: data URIs of JPEG pictures, at most 640 pixels wide.
+    """A picture for the report: data URIs of JPEG pictures, at most 560 pixels wide.
 
     Attributes:
         why: why this one was chosen, for example ``worst``.
@@ -171,8 +176,86 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """Of the process, in MB: before the bundle was opened, and the most until its frames were done."""
+
+    before_mb: float
+    peak_mb: float
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One step of the network, as its runtime reports it; milliseconds of a frame, median over some."""
+
+    name: str
+    kind: str
+    precision: str
+    median_ms: float
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A few seconds of a sustained run; `at_s` is their end, from the run's beginning. None where not available."""
+
+    at_s: float
+    fps: float
+    p50_ms: float
+    p90_ms: float
+    temperature_c: float | None = None
+    frequency_mhz: float | None = None
+    watts: float | None = None
+
+
+@dataclass(frozen=True)
+class Sustained:
+    """A long run without pause, after the one that `Latency` tells of; what `minutes` asked for may have been cut."""
+
+    minutes: float
+    moments: tuple[Moment, ...]
+    cut: bool = False
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """How many times as long a frame takes as with another bundle that took turns in the same run; by medians."""
+
+    against: str
+    against_digest: str
+    ratio: float
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class ErrorMap:
+    """Where a picture differs from float32's: data URI, grey for equal, 16 times enlarged."""
+
+    name: str
+    picture: str
+    largest: int
+
+
+@dataclass(frozen=True)
+class AgainstFloat:
+    """This bundle's pictures next to those of a float32 bundle of the same checkpoint, here and now.
+
+    Attributes:
+        agreement_db: PSNR between the two, mean over the pictures shown.
+    """
+
+    against: str
+    against_digest: str
+    agreement_db: float
+    maps: tuple[ErrorMap, ...]
+
+
+@dataclass(frozen=True)
 class Measurement:
-    """See the classes of its parts. Marks are what a reader must know before trusting a figure, in plain words."""
+    """See the classes of its parts. What is None or empty was not measured.
+
+    Attributes:
+        energy_missing: why there is no energy.
+        marks: what a reader must know before trusting a figure, in plain words.
+    """
 
     subject: Subject
     run: Run
@@ -181,6 +264,14 @@ class Measurement:
     latency: Latency
     quality: Quality | None = None
     shown: tuple[Shown, ...] = ()
+    conditions: Conditions | None = None
+    energy: Energy | None = None
+    energy_missing: str = ""
+    memory: Memory | None = None
+    layers: tuple[Layer, ...] = ()
+    sustained: Sustained | None = None
+    ratios: tuple[Ratio, ...] = ()
+    against_float: AgainstFloat | None = None
     marks: tuple[str, ...] = ()
 
     def to_json(self) -> str:
@@ -228,6 +319,8 @@ def read(path: Path) -> Measurement:
         raise MeasurementError(
             f"{path}: made by a newer version (schema {version}, this one reads up to {SCHEMA}); update draco-edge"
         )
+    while raw["schema"] < SCHEMA:
+        raw = UPGRADES[raw["schema"]](raw)
     fault = next(iter(sorted(_validator().iter_errors(raw), key=lambda e: list(map(str, e.path)))), None)
     if fault is not None:
         where = "/".join(map(str, fault.path)) or "the file"

@@ -17,7 +17,7 @@ FILE = Path(__file__).parent / "measurement.schema.json"
 SCALARS = {str: "string", int: "integer", float: "number", bool: "boolean"}
 NEVER_NEGATIVE = ("_ms", "_mb", "_s", "_share", "seconds", "runs", "fps", "bytes", "width", "height", "cores")
 
-PICTURES = ("hazy", "dehazed", "clear")
+PICTURES = ("hazy", "dehazed", "clear", "picture")
 
 
 def derive() -> dict[str, Any]:

@@ -1,10 +1,10 @@
-"""One call of edge.bench: which bundles, under which conditions, and what comes out of it."""
+"""One call of edge.bench: bundles are opened, timed, scored, and what came out is put together."""
 
 from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,19 +12,34 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+import targets
 from edge import command
 from edge.bundle import Bundle
 from edge.dehazer import Dehazer
-from edge.measure import accuracy, loop, samples, statistics
+from edge.measure import accuracy, conditions, energy, loop, samples, statistics, sysfs
 from edge.measure.accuracy import PairedData
 from edge.measure.machine import Machine, versions
-from edge.measure.record import STAGES, Latency, Measurement, Quality, Run, Shown, Startup, Subject
+from edge.measure.record import (
+    STAGES,
+    Latency,
+    Layer,
+    Measurement,
+    Memory,
+    Moment,
+    Ratio,
+    Run,
+    Startup,
+    Subject,
+    Sustained,
+)
 
 FRAMES = 4  # different frames in turn, so that no cache holds the answer
+WINDOW_S = 10.0  # of a sustained run
+Progress = Callable[[float], None]
 
 
 @dataclass(frozen=True)
-class Conditions:
+class Settings:
     """What holds for all bundles of a call. `command` is what was typed; `frames` are what is dehazed."""
 
     machine: Machine
@@ -39,81 +54,133 @@ class Conditions:
 
 @dataclass
 class Opened:
-    """A bundle, ready, with what getting there took."""
+    """Something ready to be timed, with what getting there took.
 
-    bundle: Bundle
-    dehazer: Dehazer
+    Attributes:
+        dehaze: the bundle's `Dehazer`, or a peer that can be timed like one.
+        before_mb: memory of the process before.
+    """
+
+    subject: Subject
+    dehaze: loop.Timed
+    device: str
+    precision: str
     startup: Startup
     made: str
+    before_mb: float | None
+
+    def close(self) -> None:
+        if isinstance(self.dehaze, Dehazer):
+            self.dehaze.close()
 
 
-def open_bundle(path: str | Path, conditions: Conditions) -> Opened:
+def open_bundle(path: str | Path, settings: Settings) -> Opened:
     """Read a bundle, compile it, and dehaze a first frame, each timed apart.
 
     Raises:
         BundleError, DeviceUnavailable, MissingPackage: as `Dehazer`.
     """
-    cv2.setNumThreads(conditions.threads or -1)  # the image library's threads follow --threads
-    made = datetime.now(UTC).isoformat(timespec="seconds")
+    cv2.setNumThreads(settings.threads or -1)  # the image library's threads follow --threads
+    made = now()
+    sysfs.forget_peak()
+    before_mb = sysfs.resident_mb()
     start = time.perf_counter()
     bundle = Bundle.read(path)
     read_ms = (time.perf_counter() - start) * 1e3
-    dehazer = Dehazer(bundle, device=conditions.device, threads=conditions.threads)
+    dehazer = Dehazer(bundle, device=settings.device, threads=settings.threads)
     start = time.perf_counter()
-    dehazer(conditions.frames[0])
+    dehazer(settings.frames[0])
     first_ms = (time.perf_counter() - start) * 1e3
-    return Opened(bundle, dehazer, Startup(read_ms + dehazer.load_ms, dehazer.compile_ms, first_ms), made)
+    startup = Startup(read_ms + dehazer.load_ms, dehazer.compile_ms, first_ms)
+    return Opened(subject_of(bundle), dehazer, dehazer.device, dehazer.precision, startup, made, before_mb)
 
 
-def measurement(
-    opened: Opened,
-    series: loop.Series,
-    quality: Quality | None,
-    shown: Sequence[Shown],
-    conditions: Conditions,
-) -> Measurement:
-    """All that is known of one bundle after its run."""
-    manifest, height_width = opened.bundle.manifest, conditions.frames[0].shape
-    return Measurement(
-        subject=Subject(
-            name=manifest.name,
-            digest=opened.bundle.digest,
-            kind=manifest.kind,
-            model=dict(manifest.model),
-            target=manifest.target,
-            precision=manifest.precision,
-            bytes=sum(map(len, opened.bundle.files.values())),
-            accuracy=manifest.accuracy,
-            calibration=manifest.calibration,
-        ),
-        run=Run(
-            made=opened.made,
-            command=conditions.command,
-            device_asked=conditions.device,
-            device=opened.dehazer.device,
-            precision=opened.dehazer.precision,
-            threads=conditions.threads,
-            width=height_width[1],
-            height=height_width[0],
-            quick=conditions.quick,
-            versions=versions(manifest.target),
-        ),
-        machine=conditions.machine,
-        startup=opened.startup,
-        latency=latency(series),
-        quality=quality,
-        shown=tuple(shown),
-        marks=("quick run",) if conditions.quick else (),
+def subject_of(bundle: Bundle) -> Subject:
+    m = bundle.manifest
+    return Subject(
+        name=m.name,
+        digest=bundle.digest,
+        kind=m.kind,
+        model=dict(m.model),
+        target=m.target,
+        precision=m.precision,
+        bytes=sum(map(len, bundle.files.values())),
+        accuracy=m.accuracy,
+        calibration=m.calibration,
     )
 
 
-def latency(series: loop.Series) -> Latency:
+def run(opened: Sequence[Opened], settings: Settings, progress: Progress) -> list[Measurement]:
+    """Time what was opened; several take turns, and all have the same conditions and no energy of their own.
+
+    Returns:
+        A measurement each, without quality.
+    """
+    warmed = [loop.warm_up(o.dehaze, settings.frames, settings.plan) for o in opened]
+    meter, missing = energy.find_meter() if len(opened) == 1 else (None, "not metered while bundles take turns")
+    monitor = conditions.Monitor(meter=meter)
+
+    def between(share: float) -> None:
+        monitor.sample()
+        progress(share)
+
+    series = loop.measure([o.dehaze for o in opened], settings.frames, settings.plan, between)
+    seen = monitor.finish()
+    used = None
+    if meter is not None:
+        joules = meter.joules()
+        if joules:
+            frames = series[0].runs
+            used = energy.Energy(meter.source, joules, series[0].seconds, frames, 1e3 * joules / frames)
+        else:
+            missing = f"{meter.source} gave no reading"
+        meter.close()
+    peak = sysfs.peak_resident_mb()
+    return [
+        Measurement(
+            subject=o.subject,
+            run=Run(
+                made=o.made,
+                command=settings.command,
+                device_asked=settings.device,
+                device=o.device,
+                precision=o.precision,
+                threads=settings.threads,
+                width=settings.frames[0].shape[1],
+                height=settings.frames[0].shape[0],
+                quick=settings.quick,
+                versions=versions(o.subject.target),
+            ),
+            machine=settings.machine,
+            startup=o.startup,
+            latency=latency(s, warmup_runs),
+            conditions=seen,
+            energy=used,
+            energy_missing=missing,
+            memory=Memory(o.before_mb, peak) if o.before_mb and peak and len(opened) == 1 else None,
+            ratios=ratios_to(series[0], s, opened[0].subject) if s is not series[0] else (),
+            marks=(*(("quick run",) if settings.quick else ()), *conditions.marks(seen)),
+        )
+        for o, s, warmup_runs in zip(opened, series, warmed, strict=True)
+    ]
+
+
+def ratios_to(first: loop.Series, other: loop.Series, subject: Subject) -> tuple[Ratio, ...]:
+    """How long `other` takes next to the first, with which it took turns."""
+    both = min(len(first.rounds), len(other.rounds))
+    ratio, interval = statistics.ratio_of_medians(
+        [r[:, 0] for r in first.rounds[:both]], [r[:, 0] for r in other.rounds[:both]]
+    )
+    return (Ratio(subject.name, subject.digest, ratio, interval),)
+
+
+def latency(series: loop.Series, warmup_runs: int) -> Latency:
     """The figures of a series of frames."""
     total = series.times_ms()
     intervals = statistics.percentile_intervals(total, (50, 90))
     stages = {name: series.times_ms(column) for column, name in enumerate(STAGES, 1)}
     return Latency(
-        warmup_runs=series.warmup_runs,
+        warmup_runs=warmup_runs,
         runs=series.runs,
         seconds=series.seconds,
         total_ms=statistics.summarise(total),
@@ -122,8 +189,48 @@ def latency(series: loop.Series) -> Latency:
         stages_ms={name: statistics.summarise(times) for name, times in stages.items()},
         fps=series.runs / series.in_frames_s,
         samples={"total": samples.pack(total), **{name: samples.pack(times) for name, times in stages.items()}},
-        overhead_share=1 - series.in_frames_s / series.seconds,
+        overhead_share=max(0.0, 1 - series.in_frames_s / series.seconds),
     )
+
+
+def sustain(opened: Opened, settings: Settings, minutes: float, progress: Progress) -> Iterator[Sustained]:
+    """What a long run looks like: after every ten seconds all of it so far, marked as cut until it is whole."""
+    meter, _ = energy.find_meter()
+    monitor = conditions.Monitor(meter=meter)
+
+    def between(share: float) -> None:
+        monitor.sample()
+        progress(share)
+
+    moments: list[Moment] = []
+    try:
+        for window in loop.sustain(opened.dehaze, settings.frames, 60 * minutes, WINDOW_S, between):
+            moments.append(
+                Moment(
+                    at_s=window.at_s,
+                    fps=window.fps,
+                    p50_ms=statistics.percentile(window.times_ms, 50),
+                    p90_ms=statistics.percentile(window.times_ms, 90),
+                    temperature_c=monitor.temperature_c,
+                    frequency_mhz=monitor.frequency_mhz,
+                    watts=meter.watts() if meter is not None else None,
+                )
+            )
+            yield Sustained(minutes, tuple(moments), cut=window.at_s < 60 * minutes)
+    finally:
+        if meter is not None:
+            meter.close()
+
+
+def layers(path: str | Path, settings: Settings) -> tuple[Layer, ...]:
+    """What each layer takes, where the target's runtime tells; empty elsewhere."""
+    bundle = Bundle.read(path)
+    ask = getattr(targets.load(bundle.manifest.target), "layer_times", None)
+    if ask is None:
+        return ()
+    size = (bundle.manifest.input["width"], bundle.manifest.input["height"])
+    picture = np.ascontiguousarray(_fitted(settings.frames[0], size))
+    return tuple(Layer(*one) for one in ask(bundle, settings.device, settings.threads, picture))
 
 
 def frames_of(paths: Sequence[str | Path], data: PairedData | None, size: tuple[int, int]) -> tuple[np.ndarray, ...]:
@@ -147,16 +254,24 @@ def file_name(measured: Measurement) -> str:
     return re.sub(r"[^\w.-]+", "_", parts) + ".json"
 
 
-def summary_line(measured: Measurement) -> str:
+def summary_line(m: Measurement) -> str:
     """One line for the terminal."""
-    m, total = measured, measured.latency.total_ms
+    total = m.latency.total_ms
     line = (
         f"{m.subject.name}: {total.p50:.2f} ms median, {total.p90:.2f} ms p90, {m.latency.fps:.0f} frames/s at "
         f"{m.run.width}x{m.run.height} on {m.run.device} in {m.run.precision}"
     )
     if m.quality is not None:
         line += f"; {m.quality.psnr_db:.2f} dB, SSIM {m.quality.ssim:.3f} (hazy: {m.quality.hazy_psnr_db:.2f} dB)"
+    if m.energy is not None:
+        line += f"; {m.energy.mj_per_frame:.1f} mJ a frame"
+    for r in m.ratios:
+        line += f"; {r.ratio:.2f} times as long as {r.against} ({r.interval.low:.2f} to {r.interval.high:.2f})"
     return line + "".join(f" [{mark}]" for mark in m.marks)
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _golden_frames(bundle: Bundle) -> Iterator[np.ndarray]:
