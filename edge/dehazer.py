@@ -13,6 +13,7 @@ from edge import coefficients
 from edge.bundle import Bundle
 from edge.errors import BundleError, EdgeError, FrameError
 from edge.method import FrameTiming, GridMethod, Method
+from edge.smoothing import Smoother
 from edge.tiles import TileMethod
 
 __all__ = ["Dehazer", "FrameTiming"]
@@ -52,9 +53,9 @@ class Dehazer:
         manifest = self.bundle.manifest
         if threads is not None and threads < 1:
             raise EdgeError(f"threads must be 1 or more, not {threads}")
-        if manifest.kind == "grid" and manifest.model["coefficients"] != coefficients.FORM:
+        if manifest.kind == "grid" and manifest.model.get("coefficients") != coefficients.FORM:
             raise BundleError(
-                f"{self.bundle.path}: its coefficients have the form {manifest.model['coefficients']!r}; this version "
+                f"{self.bundle.path}: its coefficients have the form {manifest.model.get('coefficients')!r}; this version "
                 f"knows {coefficients.FORM!r}: export the bundle again with this version"
             )
         self.strength = strength
@@ -76,6 +77,24 @@ class Dehazer:
             raise EdgeError(f"strength must lie between 0 and {STRONGEST}, not {value}")
         self._strength = float(value)
 
+    @property
+    def smoother(self) -> Smoother | None:
+        """Averages a grid model's coefficients from frame to frame; None (the default) takes each frame by itself.
+
+        Frame models have no coefficients: for them it stays None.
+        """
+        return self._method.smoother if isinstance(self._method, GridMethod) else None
+
+    @smoother.setter
+    def smoother(self, value: Smoother | None) -> None:
+        if isinstance(self._method, GridMethod):
+            self._method.smoother = value
+
+    @property
+    def cell(self) -> np.ndarray | None:
+        """The raw coefficients (h, w, 7) of the last frame; None before the first, and for frame models."""
+        return self._method.cell if isinstance(self._method, GridMethod) else None
+
     def __call__(self, frame: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """The clear frame.
 
@@ -87,8 +106,15 @@ class Dehazer:
             FrameError: another dtype or shape.
         """
         _check_frame(frame)
-        clear, self.timing = self._method(frame, self._strength, out)
-        return clear
+        if out is not None and (not isinstance(out, np.ndarray) or out.dtype != np.uint8 or out.shape != frame.shape):
+            raise FrameError(f"out is a uint8 array of the frame's shape {frame.shape}")
+        # The image library wants whole rows; views such as frame[:, ::-1] are copied.
+        direct = out if out is not None and out.flags.c_contiguous else None
+        clear, self.timing = self._method(np.ascontiguousarray(frame), self._strength, direct)
+        if out is None or clear is out:
+            return clear
+        np.copyto(out, clear)
+        return out
 
     def verify(self) -> int:
         """Replay the bundle's golden frames here.

@@ -21,6 +21,10 @@ class DeviceUnavailable(EdgeError):
     """The device that was asked for is not on this machine, or does not run this model."""
 
 
+class ModelFault(EdgeError):
+    """The model gave no usable answer for a frame: runtime error, out of memory, values that are not finite."""
+
+
 class MissingPackage(EdgeError):
     """A package that this command needs is not installed."""
 

@@ -6,10 +6,13 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
 
 from edge import coefficients
 from edge.apply import GridApply
+from edge.errors import ModelFault
+from edge.smoothing import Smoother
 from targets import Network
 
 
@@ -40,17 +43,28 @@ class GridMethod:
     Args:
         network: gives cell (h, w, 7) and airlight (3,), as `edge.coefficients` takes them.
         width, height: of the network's input, in pixels.
+
+    Attributes:
+        smoother: averages the coefficients over time; None for every frame by itself.
+        cell: the coefficients (h, w, 7) of the last frame, raw; None before the first.
     """
 
     def __init__(self, network: Network, width: int, height: int) -> None:
         self._network = network
         self._grid = GridApply(width, height)
+        self.smoother: Smoother | None = None
+        self.cell: np.ndarray | None = None
 
     def __call__(self, frame: np.ndarray, strength: float, out: np.ndarray | None) -> tuple[np.ndarray, FrameTiming]:
         start = time.perf_counter()
         small = self._grid.reduce(frame)
         reduced = time.perf_counter()
         cell, airlight = self._network(small)
+        if not cv2.checkRange(cell) or not cv2.checkRange(airlight):
+            raise ModelFault("the model's answer is not finite")
+        if self.smoother is not None:
+            cell, airlight = self.smoother(small, cell, airlight)
+        self.cell = cell
         answered = time.perf_counter()
         gain, bias = coefficients.decode(cell, airlight, strength)
         out = self._grid.apply(frame, gain, bias, out)

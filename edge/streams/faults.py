@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from edge.errors import EdgeError, SinkError, SourceError
+from edge.errors import EdgeError, ModelFault, SinkError, SourceError
+
+__all__ = ["BrokenFrame", "DiskFull", "ModelFault", "PortTaken", "SinkLost", "SourceLost", "SourceStalled"]
 
 
 class SourceLost(SourceError):
@@ -23,10 +25,6 @@ class SinkLost(SinkError):
 
 class DiskFull(SinkLost):
     """No room for what a sink writes."""
-
-
-class ModelFault(EdgeError):
-    """The model did not give a usable answer for a frame: runtime error, out of memory, values that are not finite."""
 
 
 class PortTaken(EdgeError):

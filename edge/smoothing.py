@@ -1,0 +1,73 @@
+"""Smoothing over time of a grid model's answer, so that video does not flicker.
+
+Haze changes slowly, and what the network says of it should too. Each cell's coefficients are averaged
+exponentially over time, but only as far as the picture in that cell stayed the same: where something moves, the new
+answer counts at once, and at a cut everything starts anew. So there is no lag, and no trail behind what moves.
+"""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+
+CHANGE_LEVELS = 14.0  # a cell that changed by so many grey levels keeps 1/e of what its past would count for
+CUT_LEVELS = 28.0  # cells that changed by more than this are another scene ...
+CUT_SHARE = 0.5  # ... and if they are this share of the picture, it is a cut
+
+
+class Smoother:
+    """Averages raw coefficients over time.
+
+    Args:
+        seconds: the time constant of the average; 0 for none.
+
+    Attributes:
+        seconds: as given; may be changed at any time.
+        step_s: seconds between this frame and the one before; whoever knows the time stamps sets it.
+        cuts: how many cuts were seen.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.step_s = 1 / 30
+        self.cuts = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past."""
+        self._guide: np.ndarray | None = None
+        self._cell: np.ndarray | None = None
+        self._airlight: np.ndarray | None = None
+
+    def __call__(self, picture: np.ndarray, cell: np.ndarray, airlight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Smooth one answer.
+
+        Args:
+            picture: uint8 RGB (H, W, 3), what the network saw.
+            cell: float32 (h, w, C), airlight: float32 (3,), what it said.
+
+        Returns:
+            Both, averaged; the arrays are kept here and must not be written to.
+        """
+        if self.seconds <= 0:
+            self.reset()
+            return cell, airlight
+        height, width = cell.shape[:2]
+        guide = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
+        past = math.exp(-max(self.step_s, 0.0) / self.seconds)
+        if self._guide is None or self._cell is None or self._airlight is None or self._cell.shape != cell.shape:
+            self._guide, self._cell, self._airlight = guide, cell.copy(), airlight.copy()
+            return self._cell, self._airlight
+        change = cv2.blur(cv2.absdiff(guide, self._guide), (3, 3)).max(axis=2)
+        if float(np.mean(change > CUT_LEVELS)) > CUT_SHARE:
+            self.cuts += 1
+            self._guide, self._cell, self._airlight = guide, cell.copy(), airlight.copy()
+            return self._cell, self._airlight
+        trust = past * np.exp(-np.square(change / CHANGE_LEVELS))
+        weight = trust[..., None]
+        self._guide = guide + weight * (self._guide - guide)
+        self._cell = cell + weight * (self._cell - cell)
+        self._airlight = (airlight + past * (self._airlight - airlight)).astype(airlight.dtype)
+        return self._cell, self._airlight
