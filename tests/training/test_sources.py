@@ -1,0 +1,135 @@
+"""Training pictures: what each kind of source gives, that samples are a function of seed and number, and mistakes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from edge.errors import EdgeError
+from training import sources
+from training.sources import build, fold_of, kept_pairs
+
+SIZE = (32, 24)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """Folders of every kind: pairs with places, clear pictures with depth, clear ones, photographs."""
+    root = tmp_path_factory.mktemp("data")
+    rng = np.random.default_rng(5)
+    for number in range(6):
+        clear = cv2.resize(rng.integers(20, 200, (6, 8, 3), np.uint8), (80, 60), interpolation=cv2.INTER_CUBIC)
+        hazy = np.rint(0.5 * clear + 0.5 * 230).astype(np.uint8)
+        depth = np.full((60, 80), 40, np.uint8)
+        for folder, picture in {
+            "pairs/hazy": hazy,
+            "pairs/clear": clear,
+            "deep/clear": clear,
+            "deep/depth": depth,
+            "clear": clear,
+        }.items():
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            cv2.imwrite(str(root / folder / f"p{number}.png"), picture)
+    (root / "pairs" / "places.txt").write_text("# same park\np0 p3\np1 p4 p5\n")
+    return root
+
+
+TABLES = {
+    "pairs": {"kind": "pairs", "folder": "pairs"},
+    "depth": {"kind": "depth", "folder": "deep"},
+    "synthetic_pairs": {"kind": "synthetic_pairs", "folder": "pairs"},
+    "clear": {"kind": "clear", "folders": ["clear"]},
+    "aerial": {"kind": "aerial", "folders": ["clear"]},
+    "transfer": {"kind": "transfer", "pairs": "pairs", "onto": ["clear"]},
+    "identity": {"kind": "identity", "folders": ["clear"]},
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_every_kind_gives_pictures_of_the_size_and_range(data, kind):
+    dataset = build({kind: TABLES[kind]}, SIZE, 0, data)
+    for number in range(12):
+        for picture in dataset[number]:
+            assert picture.shape == (3, 24, 32) and picture.dtype == torch.float32
+            assert 0 <= picture.min() and picture.max() <= 1
+
+
+@pytest.mark.parametrize("kind", sorted(set(TABLES) - {"identity"}))
+def test_haze_makes_pictures_brighter_and_flatter(data, kind):
+    dataset = build({kind: TABLES[kind]}, SIZE, 0, data)
+    samples = [dataset[number] for number in range(40)]
+    assert np.mean([float(hazy.mean() - clear.mean()) for hazy, clear in samples]) > 0.02
+    assert np.mean([float(hazy.std() - clear.std()) for hazy, clear in samples]) < 0
+
+
+def test_without_haze_the_answer_is_the_picture_itself(data):
+    hazy, clear = build({"identity": TABLES["identity"]}, SIZE, 0, data)[3]
+    assert torch.equal(hazy, clear)
+
+
+def test_photographs_without_a_clear_one_say_so(data):
+    hazy, clear = build({"x": {"kind": "unlabelled", "folders": ["clear"]}}, SIZE, 0, data)[0]
+    assert torch.isfinite(hazy).all() and torch.isnan(clear).all()
+
+
+def test_samples_are_a_function_of_seed_and_number(data):
+    first, second = (build(TABLES, SIZE, 7, data) for _ in range(2))
+    for number in (11, 3, 11, 99):
+        for a, b in zip(first[number], second[number], strict=True):
+            assert torch.equal(a, b)
+    assert not torch.equal(first[11][0], build(TABLES, SIZE, 8, data)[11][0])
+
+
+def test_sources_are_drawn_by_their_weights(data):
+    tables = {"a": {**TABLES["identity"], "weight": 1}, "b": {**TABLES["depth"], "weight": 3}}
+    dataset = build(tables, SIZE, 1, data)
+    unchanged = np.mean([torch.equal(*dataset[number]) for number in range(400)])
+    assert unchanged == pytest.approx(0.25, abs=0.07)
+
+
+def test_the_haze_of_a_made_pair_is_found_again():
+    rng = np.random.default_rng(0)
+    clear = rng.random((60, 80, 3)).astype(np.float32) * 0.6
+    transmission = np.full((60, 80, 1), 0.4, np.float32)
+    hazy = clear * transmission + 0.9 * (1 - transmission)
+    for haze in (sources.synthesis.true_transmission(hazy, clear), sources.synthesis.fitted_haze(hazy, clear)):
+        assert np.median(haze.transmission) == pytest.approx(0.4, abs=0.08)
+        np.testing.assert_allclose(np.median(haze.over(clear) - hazy), 0, atol=0.02)
+        thinner = haze.over(clear, 0.5)
+        assert clear.mean() < thinner.mean() < hazy.mean()
+
+
+def test_a_fold_holds_whole_places_and_the_folds_hold_every_pair_once(data):
+    folder = data / "pairs"
+    folds = [{hazy.stem for hazy, _ in kept_pairs(folder, f"!{k}/3")} for k in range(3)]
+    assert sorted(name for fold in folds for name in fold) == [f"p{n}" for n in range(6)]
+    for place in ({"p0", "p3"}, {"p1", "p4", "p5"}):
+        assert sum(place <= fold for fold in folds) == 1
+    kept = {hazy.stem for hazy, _ in kept_pairs(folder, "1/3")}
+    assert kept.isdisjoint(folds[1]) and kept | folds[1] == {f"p{n}" for n in range(6)}
+    assert fold_of("p5", folder, 3) == fold_of("p1", folder, 3)
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"kind": "pears", "folder": "pairs"}, "kind is one of"),
+        ({"kind": "pairs", "folder": "pairs", "wieght": 2}, "wieght"),
+        ({"kind": "clear", "folders": ["nowhere"]}, "nowhere"),
+        ({"kind": "pairs", "folder": "pairs", "weight": 0}, "weight"),
+    ],
+)
+def test_a_mistake_in_a_source_is_named(data, table, words):
+    with pytest.raises(EdgeError, match=words):
+        build({"mine": table}, SIZE, 0, data)
+
+
+def test_a_broken_picture_is_named_at_the_start(data, tmp_path):
+    (tmp_path / "clear").mkdir()
+    (tmp_path / "clear" / "cut.png").write_bytes((data / "clear" / "p0.png").read_bytes()[:40])
+    with pytest.raises(EdgeError, match=r"cut\.png"):
+        build({"mine": {"kind": "identity", "folders": ["clear"]}}, SIZE, 0, tmp_path)
