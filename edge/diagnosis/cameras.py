@@ -19,6 +19,7 @@ QUERY_CAPABILITIES = 0x80685600  # VIDIOC_QUERYCAP of linux/videodev2.h
 CAPABILITIES = struct.Struct("16s32s32sIII12x")
 VIDEO_CAPTURE = 0x1 | 0x1000  # single-planar, multi-planar
 TIMEOUT_S = 20
+TEST_PIPELINE = ("videotestsrc", "num-buffers=1", "!", "videoconvert", "!", "video/x-raw,format=RGB", "!", "fakesink")
 
 
 def cameras(machine: Machine, root: Path = ROOT) -> Iterator[Finding]:
@@ -108,11 +109,8 @@ def gstreamer_finding(machine: Machine) -> Finding:
     if not shutil.which("gst-launch-1.0"):
         return Finding("camera", "GStreamer", "", False, False, detail="not installed", remedy=remedy)
     try:
-        about = subprocess.run(
-            ["gst-launch-1.0", "--version"], capture_output=True, text=True, timeout=TIMEOUT_S
-        ).stdout
-        pipeline = "videotestsrc num-buffers=1 ! videoconvert ! video/x-raw,format=RGB ! fakesink".split()
-        ran = _output("gst-launch-1.0", "-q", *pipeline)
+        about = _output("gst-launch-1.0", "--version").stdout
+        ran = _output("gst-launch-1.0", "-q", *TEST_PIPELINE)
     except (OSError, subprocess.TimeoutExpired) as error:
         return Finding("camera", "GStreamer", "", True, False, detail=str(error), remedy=remedy)
     found = re.search(r"GStreamer ([\d.]+)", about)
@@ -129,7 +127,7 @@ def gstreamer_finding(machine: Machine) -> Finding:
 
 
 def _output(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=TIMEOUT_S)
 
 
 def _number(path: Path) -> int:

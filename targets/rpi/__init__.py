@@ -1,0 +1,42 @@
+"""Raspberry Pi and other small ARM boards, through LiteRT: a .tflite file that is INT8 from end to end."""
+
+from __future__ import annotations
+
+import contextlib
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
+
+from targets import Artefact, BuildOptions, Check, Device, Network, found_versions
+
+if TYPE_CHECKING:
+    from edge.bundle import Bundle
+    from targets.source import SourceModel
+
+
+class RaspberryPiTarget:
+    """See `targets.Target`."""
+
+    name = "rpi"
+    precisions = ("fp32", "fp16", "int8")
+
+    def check(self) -> Check:
+        builders, missing_builders = found_versions({"litert-torch": "export-rpi", "ai-edge-quantizer": "export-rpi"})
+        runtimes, missing_runtimes = found_versions({"ai-edge-litert": "rpi"})
+        with contextlib.suppress(PackageNotFoundError):
+            runtimes["tflite-runtime"] = version("tflite-runtime")
+        devices = (Device("CPU", "LiteRT or TensorFlow Lite with XNNPACK"),) if runtimes else ()
+        missing = missing_builders + (() if runtimes else missing_runtimes)
+        return Check(self.name, len(builders) == 2, bool(runtimes), builders | runtimes, devices, missing)
+
+    def build(self, model: SourceModel, options: BuildOptions) -> Artefact:
+        from targets.rpi.build import build
+
+        return build(model, options)
+
+    def open(self, bundle: Bundle, device: str, threads: int | None) -> Network:
+        from targets.rpi.network import LiteRTNetwork
+
+        return LiteRTNetwork(bundle, device, threads)
+
+
+TARGET = RaspberryPiTarget()

@@ -1,0 +1,141 @@
+"""From a checkpoint to a .tflite file: litert_torch converts, ai_edge_quantizer quantizes."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge import command
+from edge.errors import EdgeError
+from targets import Artefact, BuildOptions
+from targets.rpi import flatbuffer, kernels
+from targets.rpi.network import FILE, KERNELS, interpreter_module
+from targets.rpi.quiet import quiet
+from targets.source import SourceModel
+
+EXTRA = "export-rpi"
+SIGNATURE = "serving_default"
+# A range of nothing (a ReLU that never fires) would ask for an endless multiplier, which XNNPACK refuses.
+LEAST_SPAN = 1 / 64
+
+
+def build(model: SourceModel, options: BuildOptions) -> Artefact:
+    """See `targets.Target.build`.
+
+    Raises:
+        EdgeError: the checkpoint is not at hand (the conversion starts from torch), or another quantizer is asked for.
+    """
+    if options.quantizer != "default":
+        raise EdgeError(f"the rpi target has no quantizer {options.quantizer!r}; leave --quantizer out")
+    if model.checkpoint is None:
+        raise EdgeError(
+            f"the rpi target starts from the checkpoint of {model.card.name}, which does not lie beside its ONNX file: "
+            "give it as --model PATH.safetensors"
+        )
+    torch = command.require("torch", EXTRA)
+    with quiet():
+        command.require("litert_torch", EXTRA)
+        command.require("ai_edge_quantizer", EXTRA)
+    from targets.rpi.graph import ChannelLast, output_ranges, quantizable, with_output_scale
+    from training.checkpoint import load_model
+
+    card, int8 = model.card, options.precision == "int8"
+    network = load_model(model.checkpoint)
+    if hasattr(network, "fuse"):
+        network = network.fuse()
+    notes: dict[str, Any] = {}
+    if int8 and card.kind == "grid":
+        scales = output_ranges(network, options.calibration)
+        notes["output_scales"] = [asdict(scale) for scale in scales]
+        network = with_output_scale(network, *scales)
+    options.say("torch to .tflite, channel last")
+    example = torch.zeros(1, card.height, card.width, 3)
+    traced = quantizable(ChannelLast(network, card.kind).eval(), example, drop_last_clamp=int8)
+    content = _converted(traced, example)
+    if int8:
+        options.say(f"INT8 by ai-edge-quantizer from {len(options.calibration)} pictures")
+        content = _quantized(content, options.calibration, (0.0, 1.0) if card.kind == "frame" else (-1.0, 1.0))
+    elif options.precision == "fp16":
+        content = _with_float16_weights(content)
+    notes |= flatbuffer.summary(content)
+    if int8:
+        if notes["float_operators"]:
+            options.say(f"left in float: {', '.join(notes['float_operators'])}")
+        if card.kind == "grid":  # the reference kernels would take minutes for a frame model
+            notes["answers"] = _answers(content, card.width, card.height)
+    tools = {name: version(name) for name in ("torch", "litert-torch", "ai-edge-quantizer", "ai-edge-litert")}
+    return Artefact({FILE: content}, tools, notes)
+
+
+def _converted(module: Any, example: Any) -> bytes:
+    import litert_torch
+
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        litert_torch.convert(module, (example,)).export(f"{folder}/{FILE}")
+        return Path(folder, FILE).read_bytes()
+
+
+def _quantized(content: bytes, calibration: Any, output_range: tuple[float, float]) -> bytes:
+    """INT8 weights by channel and activations by tensor; input and outputs have known ranges."""
+    from ai_edge_quantizer import quantizer, recipe
+
+    _, module = interpreter_module()
+    float_model = module.Interpreter(model_content=content)
+    (argument,) = float_model.get_signature_list()[SIGNATURE]["inputs"]
+    known = {details["name"]: (0.0, 1.0) for details in float_model.get_input_details()}
+    known |= {details["name"]: output_range for details in float_model.get_output_details()}
+    pictures = [{argument: picture[None].astype(np.float32) / 255} for picture in calibration]
+    with quiet():
+        work = quantizer.Quantizer(content, recipe.static_wi8_ai8())
+        ranges = work.calibrate({SIGNATURE: pictures}, num_threads=1)
+        for name, span in ranges.items():
+            low, high = known.get(name, (float(np.min(span["min"])), float(np.max(span["max"]))))
+            span["min"], span["max"] = _floored(span["min"], span["max"], low, high)
+        return bytes(work.quantize(ranges, enable_progress_report=False).quantized_model)
+
+
+def _floored(like_low: Any, like_high: Any, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
+    """A range of at least `LEAST_SPAN`, in the arrays' own shape."""
+    low, high = min(low, 0.0), max(high, 0.0, low + LEAST_SPAN)
+    return np.full_like(np.asarray(like_low), low), np.full_like(np.asarray(like_high), high)
+
+
+def _with_float16_weights(content: bytes) -> bytes:
+    from ai_edge_quantizer import qtyping, quantizer, recipe_manager
+
+    recipes = recipe_manager.RecipeManager()
+    recipes.add_quantization_config(
+        regex=".*",
+        operation_name=qtyping.TFLOperationName.ALL_SUPPORTED,
+        op_config=qtyping.OpQuantizationConfig(
+            weight_tensor_config=qtyping.TensorQuantizationConfig(num_bits=16, dtype=qtyping.TensorDataType.FLOAT),
+            compute_precision=qtyping.ComputePrecision.FLOAT,
+            explicit_dequantize=True,
+        ),
+        algorithm_key="float_casting",
+    )
+    with quiet():
+        work = quantizer.Quantizer(content, recipes.get_quantization_recipe())
+        return bytes(work.quantize(enable_progress_report=False).quantized_model)
+
+
+def _answers(content: bytes, width: int, height: int) -> dict[str, list[str]]:
+    """What each kernel family of this machine's LiteRT answers to the probe pictures."""
+    from edge.bundle import Bundle, Manifest
+    from targets.rpi.network import LiteRTNetwork
+
+    size = {"width": width, "height": height}
+    # Only the raw answers are wanted, for which nothing but the file matters.
+    manifest = Manifest("", "grid", {}, "rpi", "int8", size, ())
+    bundle = Bundle(Path(FILE), manifest, "", {FILE: content})
+    found = {}
+    for family in KERNELS:
+        network = LiteRTNetwork(bundle, "CPU", 1, kernels=family)
+        found[family] = kernels.digests(network.raw, width, height)
+        network.close()
+    return found

@@ -1,0 +1,54 @@
+"""What is in a .tflite file: its operators and what they compute in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+FLOATS = ("FLOAT32", "FLOAT16", "FLOAT64")
+BORDERS = ("QUANTIZE", "DEQUANTIZE")
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator: its name, and the types of its input and output tensors."""
+
+    name: str
+    types: tuple[str, ...]
+
+    @property
+    def in_float(self) -> bool:
+        return any(t in FLOATS for t in self.types) and self.name not in BORDERS
+
+
+def operators(model: bytes) -> list[Operator]:
+    """Every operator of a .tflite file's first graph, in order."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    content = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(bytes(model), 0))
+    graph = content.subgraphs[0]
+    names, types = _names(schema.BuiltinOperator), _names(schema.TensorType)
+    found = []
+    for op in graph.operators:
+        code = content.operatorCodes[op.opcodeIndex]
+        tensors = [i for i in [*op.inputs, *op.outputs] if i >= 0]
+        name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+        found.append(Operator(name, tuple(types[graph.tensors[i].type] for i in tensors)))
+    return found
+
+
+def summary(model: bytes) -> dict[str, Any]:
+    """Facts for the manifest: how many operators, which, which of them compute in float, how many only convert."""
+    found = operators(model)
+    return {
+        "operators": dict(sorted(Counter(op.name for op in found).items())),
+        "float_operators": sorted({op.name for op in found if op.in_float}),
+        "conversions": sum(op.name in BORDERS for op in found),
+    }
+
+
+@cache
+def _names(enumeration: type) -> dict[int, str]:
+    return {value: name for name, value in vars(enumeration).items() if isinstance(value, int)}
