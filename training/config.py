@@ -49,12 +49,15 @@ class ModelConfig:
     """Which model, and its own settings (the keyword arguments of its class).
 
     Attributes:
-        initial: a checkpoint to start from, empty to start from fresh weights.
+        initial: a checkpoint to start from, relative to the working folder; empty to start from fresh weights.
+        initial_part: the part of the model whose weights the checkpoint holds, such as ``coarse`` for an edge model's
+            checkpoint in the full model; empty for the whole.
     """
 
     name: str
     configuration: dict[str, Any] = field(default_factory=dict)
     initial: str = ""
+    initial_part: str = ""
 
 
 @dataclass(frozen=True)

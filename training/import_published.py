@@ -77,7 +77,7 @@ def import_published(weights: str | Path, out: str | Path) -> Path:
         "file_sha256": digest,
         "parameters": PARAMETERS,
     }
-    return save_checkpoint(out, model, "draco", {"form": "released", "channels": CHANNELS}, provenance)
+    return save_checkpoint(out, model, "draco-paper", {"form": "released", "channels": CHANNELS}, provenance)
 
 
 def _opened(path: Path) -> Any:

@@ -88,8 +88,8 @@ class Trainer:
         if isinstance(self.objective, nn.Module):
             self.objective.to(self.fabric.device)
         self._folders = self._validation_folders()
-        self._dataset = dataset if dataset is not None else sources.build(
-            config.sources, training.size, config.seed, data
+        self._dataset = (
+            dataset if dataset is not None else sources.build(config.sources, training.size, config.seed, data)
         )
         self._stop = False
 
@@ -297,13 +297,21 @@ class Trainer:
         return getattr(self.fabric._strategy.precision, "scaler", None)
 
     def _take_initial(self, network: nn.Module) -> None:
-        checkpoint = read_checkpoint(self.data / self.config.model.initial)
+        model = self.config.model
+        checkpoint = read_checkpoint(model.initial)
         try:
-            network.load_state_dict(dict(checkpoint.weights))
+            network.get_submodule(model.initial_part).load_state_dict(dict(checkpoint.weights))
+        except AttributeError:
+            parts = [name for name, _ in network.named_children()]
+            raise TrainingError(
+                f"model.initial_part: {model.name} has no part {model.initial_part!r}"
+                f"{models.nearest(model.initial_part, parts)}"
+            ) from None
         except RuntimeError:
             raise TrainingError(
-                f"model.initial: {self.config.model.initial} holds {checkpoint.model!r} with configuration "
-                f"{dict(checkpoint.configuration)}, whose weights do not fit this run's model"
+                f"model.initial: {model.initial} holds {checkpoint.model!r} with configuration "
+                f"{dict(checkpoint.configuration)}, whose weights do not fit "
+                f"{model.initial_part or 'this run'!r}'s model"
             ) from None
 
     @contextmanager

@@ -35,8 +35,12 @@ def exported(tmp_path, name, configuration, size=None):
     return model, checkpoint, out, onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])
 
 
-def test_a_grid_model_gives_the_same_coefficients(tmp_path):
-    model, checkpoint, out, session = exported(tmp_path, "grid", {"width": 16})
+@pytest.mark.parametrize(
+    ("name", "configuration"),
+    [("grid", {"width": 16}), ("draco", {"channels": 16, "narrow": 8, "height": 120, "columns": 160})],
+)
+def test_a_grid_model_gives_the_same_coefficients(tmp_path, name, configuration):
+    model, checkpoint, out, session = exported(tmp_path, name, configuration)
     picture = np.random.default_rng(0).random((1, 3, *model.size), np.float32)
     cell, airlight = session.run(["cell", "airlight"], {"picture": picture})
     with torch.inference_mode():
@@ -56,7 +60,7 @@ def test_a_grid_model_gives_the_same_coefficients(tmp_path):
 
 @pytest.mark.parametrize("form", ["paper", "released"])
 def test_a_full_model_gives_the_same_picture(tmp_path, form):
-    model, _, _, session = exported(tmp_path, "draco", {"form": form}, (48, 32))
+    model, _, _, session = exported(tmp_path, "draco-paper", {"form": form}, (48, 32))
     picture = np.random.default_rng(0).random((1, 3, 32, 48), np.float32)
     (clear,) = session.run(["clear"], {"picture": picture})
     with torch.inference_mode():
@@ -78,7 +82,7 @@ def test_multiply_accumulates_are_those_of_the_paper_by_hand():
 
 
 def test_the_released_network_costs_what_the_paper_says(tmp_path):
-    model = models.build("draco", {"form": "released"})
+    model = models.build("draco-paper", {"form": "released"})
     assert multiply_accumulates(model, torch.zeros(1, 3, 256, 256)) == pytest.approx(15.35e9, rel=0.005)
 
 

@@ -146,10 +146,32 @@ def test_another_objective_takes_the_place_of_the_losses(tmp_path, drawn):
 
 def test_training_starts_from_a_checkpoints_weights(tmp_path, drawn):
     Trainer(short_run(2), tmp_path / "first", dataset=drawn).fit()
-    model = {"initial": "first/last.safetensors"}
-    second = Trainer(short_run(2, model=model), tmp_path / "second", data=tmp_path, dataset=drawn)
-    first = load_file(tmp_path / "first" / "last.safetensors")
+    weights = tmp_path / "first" / "last.safetensors"
+    second = Trainer(short_run(2, model={"initial": str(weights)}), tmp_path / "second", dataset=drawn)
+    first = load_file(weights)
     assert all(torch.equal(second.average.module.state_dict()[key], first[key]) for key in first)
+
+
+def test_the_full_model_starts_from_an_edge_models_answer(tmp_path, drawn):
+    """Its corrections are zero at first, so before training it gives what the edge model gives."""
+    Trainer(short_run(5), tmp_path / "edge", dataset=drawn).fit()
+    edge = tmp_path / "edge" / "last.safetensors"
+    coarse = short_run().model.configuration
+    model = {
+        "name": "draco",
+        "configuration": {"channels": 16, "narrow": 8, "height": 48, "columns": 64, "coarse": coarse},
+        "initial": str(edge),
+        "initial_part": "coarse",
+    }
+    full = Trainer(short_run(1, model=model), tmp_path / "full", dataset=drawn).average.module
+    hazy = drawn[0][0][None]
+    with torch.inference_mode():
+        dehazed, first = full(hazy, intermediate=True)
+    np.testing.assert_allclose(dehazed, first, atol=0.02)
+    np.testing.assert_allclose(dehazed, load_model(edge)(hazy).detach(), atol=0.02)
+    with pytest.raises(TrainingError, match="did you mean 'coarse'"):
+        wrong = {**model, "initial_part": "course"}
+        Trainer(short_run(1, model=wrong), tmp_path / "wrong", dataset=drawn)
 
 
 def test_the_rate_rises_then_falls_along_a_cosine():

@@ -11,9 +11,10 @@ from torch import nn
 
 from edge.errors import EdgeError
 from training.models.draco import Draco
+from training.models.draco_grid import DracoGrid
 from training.models.grid import GridNet
 
-MODELS: dict[str, type[nn.Module]] = {"draco": Draco, "grid": GridNet}
+MODELS: dict[str, type[nn.Module]] = {"draco": DracoGrid, "draco-paper": Draco, "grid": GridNet}
 
 
 def build(name: str, configuration: Mapping[str, Any]) -> nn.Module:

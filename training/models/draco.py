@@ -87,7 +87,7 @@ class ATTDRN(nn.Module):
 
 
 class Draco(nn.Module):
-    """The full model.
+    """The full model as published: works at the frame's own resolution.
 
     Args:
         form: ``paper`` dilates the 3x3 depthwise convolutions by 1, 2, 5, as the text says; ``released`` is the graph
