@@ -105,6 +105,9 @@ class Manifest:
         known = {f.name for f in fields(Manifest)}
         if wrong := sorted(set(raw) ^ known):
             raise BundleError(f"{where}: {MANIFEST} lacks or does not know {', '.join(map(repr, wrong))}")
+        for name, kind in _TYPES.items():
+            if not isinstance(raw[name], kind):
+                raise BundleError(f"{where}: {MANIFEST} is malformed ({name!r}); export the bundle again")
         try:
             raw["golden"] = tuple(Golden(**g) for g in raw["golden"])
             raw["outputs"] = tuple(raw["outputs"])
@@ -120,6 +123,15 @@ class Manifest:
         except (TypeError, KeyError, ValueError, AttributeError) as error:
             raise BundleError(f"{where}: {MANIFEST} is malformed ({error}); export the bundle again") from None
         return manifest
+
+
+_OPTIONAL = (dict, type(None))
+_TYPES: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("name", "kind", "target", "precision"), str),
+    **dict.fromkeys(("model", "input", "files", "tools", "notes"), dict),
+    **dict.fromkeys(("outputs", "golden"), list),
+    **dict.fromkeys(("calibration", "accuracy"), _OPTIONAL),
+}
 
 
 @dataclass(frozen=True)

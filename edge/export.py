@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,12 +72,15 @@ def main(argv: list[str] | None = None) -> int:
         raise EdgeError(f"the {args.target} target has no {args.precision}: {', '.join(target.precisions)} are there")
     if args.precision != "int8" and args.calibration:
         raise EdgeError("--calibration is for --precision int8 only; leave it out")
+    pairs, data = _pairs(args.data)
     with tempfile.TemporaryDirectory() as folder:
         model = _model(args.model, args.size, Path(folder))
         destination = args.out or Path(f"{model.card.name}-{args.target}-{args.precision}")
         if args.zip and destination.suffix != ".zip":
             destination = destination.with_name(destination.name + ".zip")
-        bundle = _export(model, target, args)
+        calibration = _calibration(model, args.calibration) if args.precision == "int8" else None
+        options = targets.BuildOptions(args.precision, calibration, args.quantizer, args.max_drop, command.say)
+        bundle = _export(model, target, options, pairs, data)
     _write(bundle, destination)
     print(_summary(bundle))
     print(destination)
@@ -114,28 +117,31 @@ def _model(name: str, size: tuple[int, int] | None, folder: Path) -> SourceModel
     return model
 
 
-def _export(model: SourceModel, target: targets.Target, args: argparse.Namespace) -> Bundle:
+def _export(
+    model: SourceModel,
+    target: targets.Target,
+    options: targets.BuildOptions,
+    pairs: Iterable[tuple[np.ndarray, np.ndarray]],
+    data: str,
+) -> Bundle:
     """Build, run and measure: everything but writing."""
+    from dataclasses import replace
+
     from edge.bundle import Bundle
     from edge.dehazer import Dehazer
     from edge.fidelity import compare, golden_frames
 
-    calibration = _calibration(model, args.calibration) if args.precision == "int8" else None
-    options = targets.BuildOptions(args.precision, calibration, args.quantizer, args.max_drop, command.say)
     draft = _assembled(model, target, options)
-    pairs, data = _pairs(args.data)
     command.say(f"running it against the float32 model on {data}")
     plain = _assembled(model, targets.load("onnx"), targets.BuildOptions("fp32"))
     with Dehazer(plain, "CPU") as reference, Dehazer(draft) as artefact:
         fidelity = compare(reference, artefact, pairs, data)
-        goldens, files = golden_frames(artefact, args.precision)
-    if args.max_drop is not None and fidelity.psnr_drop_db > args.max_drop:
+        goldens, files = golden_frames(artefact, options.precision)
+    if options.max_drop_db is not None and fidelity.psnr_drop_db > options.max_drop_db:
         raise EdgeError(
-            f"{args.precision} loses {fidelity.psnr_drop_db:.3f} dB to float32 on {data}, more than --max-drop "
-            f"{args.max_drop}: nothing written; calibrate on pictures like yours (--calibration DIR) or take fp16"
+            f"{options.precision} loses {fidelity.psnr_drop_db:.3f} dB to float32 on {data}, more than --max-drop "
+            f"{options.max_drop_db}: nothing written; calibrate on pictures like yours (--calibration DIR) or take fp16"
         )
-    from dataclasses import replace
-
     manifest = replace(draft.manifest, golden=goldens, accuracy=fidelity.to_json())
     return Bundle.assemble(manifest, {**draft.files, **files})
 

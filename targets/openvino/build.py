@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import sys
 import tempfile
 from importlib.metadata import version
@@ -33,6 +34,7 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
     # Only now: a border that is there before makes the quantizer see uint8 pictures, and the result half again as slow.
     options.say("uint8 RGB at the border")
     ir = _with_uint8_border(ov, ir, model.card.kind)
+    _number(ir)
     with tempfile.TemporaryDirectory() as folder:
         ov.save_model(ir, Path(folder, XML), compress_to_fp16=options.precision == "fp16")
         files = {name: Path(folder, name).read_bytes() for name in (XML, WEIGHTS)}
@@ -73,6 +75,13 @@ def _last_convolutions(ir: Any) -> list[str]:
             node = node.input_value(0).get_node()
         names.append(node.get_friendly_name())
     return names
+
+
+def _number(ir: Any) -> None:
+    """Name nodes without a name by their place; OpenVINO numbers them by all that the process made before."""
+    for place, node in enumerate(ir.get_ordered_ops()):
+        if re.fullmatch(r"[A-Z]\w*_\d+", node.get_friendly_name()):  # such as Constant_3205
+            node.set_friendly_name(f"{node.get_type_name()}@{place}")
 
 
 def _with_uint8_border(ov: ModuleType, ir: Any, kind: str) -> Any:

@@ -1,0 +1,256 @@
+"""A bundle is whole or refused: nothing that was cut, added, altered or forged gets through."""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edge.bundle import LARGEST_BYTES, MANIFEST, SEAL, SIGNATURE, Bundle, Manifest, write_bundle
+from edge.errors import BundleError
+
+FILES = {"model.bin": bytes(range(256)) * 8, "model.xml": b"<net/>", "golden/0-frame.png": b"\x89PNG not really"}
+
+
+def manifest(**changes) -> Manifest:
+    values = {
+        "name": "test",
+        "kind": "grid",
+        "model": {"name": "test", "coefficients": "x"},
+        "target": "onnx",
+        "precision": "fp32",
+        "input": {"width": 160, "height": 120},
+        "outputs": (),
+    }
+    return Manifest(**(values | changes))
+
+
+@pytest.fixture(params=["folder", "zip"])
+def written(request, tmp_path) -> Path:
+    return write_bundle(tmp_path / ("b.zip" if request.param == "zip" else "b"), manifest(), FILES)
+
+
+def test_what_was_written_is_what_is_read(written):
+    bundle = Bundle.read(written)
+    assert bundle.files == FILES
+    assert bundle.manifest.name == "test" and bundle.manifest.input == {"width": 160, "height": 120}
+    assert {n: e["bytes"] for n, e in bundle.manifest.files.items()} == {n: len(c) for n, c in FILES.items()}
+    assert all(e["sha256"] == hashlib.sha256(FILES[n]).hexdigest() for n, e in bundle.manifest.files.items())
+
+
+def test_a_folder_and_a_zip_of_the_same_bundle_have_the_same_digest(tmp_path):
+    folder = Bundle.read(write_bundle(tmp_path / "b", manifest(), FILES))
+    packed = Bundle.read(write_bundle(tmp_path / "b.zip", manifest(), FILES))
+    assert folder.digest == packed.digest == hashlib.sha256((tmp_path / "b" / MANIFEST).read_bytes()).hexdigest()
+
+
+def test_the_same_bundle_gives_the_same_zip_bytes(tmp_path):
+    one, other = (write_bundle(tmp_path / name, manifest(), FILES).read_bytes() for name in ("a.zip", "b.zip"))
+    assert one == other
+
+
+@pytest.mark.parametrize("name", [*FILES, MANIFEST, SEAL])
+def test_every_byte_of_every_file_counts(tmp_path, name):
+    path = write_bundle(tmp_path / "b", manifest(), FILES)
+    content = (path / name).read_bytes()
+    for place in sorted({0, len(content) // 3, len(content) // 2, len(content) - 2}):
+        altered = bytearray(content)
+        altered[place] ^= 0x01
+        (path / name).write_bytes(altered)
+        with pytest.raises(BundleError, match=name.rsplit(".", 1)[0].replace("manifest", "manifest\\.")):
+            Bundle.read(path)
+    (path / name).write_bytes(content)
+    Bundle.read(path)
+
+
+@pytest.mark.parametrize("name", [*FILES, MANIFEST, SEAL])
+def test_a_missing_file_is_named(tmp_path, name):
+    path = write_bundle(tmp_path / "b", manifest(), FILES)
+    (path / name).unlink()
+    with pytest.raises(BundleError, match=name):
+        Bundle.read(path)
+
+
+@pytest.mark.parametrize("name", ["extra.txt", "golden/extra.png", ".hidden"])
+def test_an_added_file_is_named(tmp_path, name):
+    path = write_bundle(tmp_path / "b", manifest(), FILES)
+    (path / name).write_bytes(b"")
+    with pytest.raises(BundleError, match=name):
+        Bundle.read(path)
+
+
+def test_a_signature_may_lie_beside_the_rest(tmp_path):
+    path = write_bundle(tmp_path / "b", manifest(), FILES)
+    digest = Bundle.read(path).digest
+    (path / SIGNATURE).write_text("{}")
+    assert Bundle.read(path).digest == digest
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_a_zip_with_any_bit_flipped_is_refused_or_still_the_same(tmp_path, data):
+    """Some bits of a zip mean nothing (times, system); all others must be noticed, and never as a traceback."""
+    path = tmp_path / "b.zip"
+    if not path.exists():
+        write_bundle(path, manifest(), FILES)
+    content = bytearray(path.read_bytes())
+    content[data.draw(st.integers(0, len(content) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes(content)
+    try:
+        assert Bundle.read(broken).files == FILES
+    except BundleError as error:
+        assert "\n" not in str(error)
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=200), st.integers(0, 4000))
+def test_a_zip_that_was_cut_or_is_anything_else_is_refused(tmp_path, junk, cut):
+    path = write_bundle(tmp_path / "b.zip", manifest(), FILES)
+    content = path.read_bytes()
+    path.write_bytes(content[: min(cut, len(content) - 1)] + junk)
+    try:
+        assert Bundle.read(path).files == FILES
+    except BundleError as error:
+        assert "\n" not in str(error)
+    path.unlink()
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "a/../../b", "a\\b"])
+def test_names_that_lead_outside_are_refused(tmp_path, name):
+    with pytest.raises(BundleError, match="not allowed"):
+        write_bundle(tmp_path / "b", manifest(), {name: b""})
+    path = write_bundle(tmp_path / "b.zip", manifest(), FILES)
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr(name, b"gotcha")
+    with pytest.raises(BundleError, match=r"not allowed|added"):
+        Bundle.read(path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["b.zip"]
+
+
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path):
+    path = write_bundle(tmp_path / "b.zip", manifest(), FILES)
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive, archive.open("bomb", "w") as bomb:
+        for _ in range(LARGEST_BYTES // 2**24 + 1):
+            bomb.write(bytes(2**24))
+    start = time.perf_counter()
+    with pytest.raises(BundleError, match="MiB"):
+        Bundle.read(path)
+    assert time.perf_counter() - start < 2
+
+
+def test_a_file_that_is_there_twice_is_refused(tmp_path):
+    path = write_bundle(tmp_path / "b.zip", manifest(), FILES)
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("model.bin", FILES["model.bin"])
+    with pytest.raises(BundleError, match="twice"):
+        Bundle.read(path)
+
+
+def test_links_are_refused(tmp_path):
+    path = write_bundle(tmp_path / "b", manifest(), FILES)
+    shutil.move(path / "model.xml", tmp_path / "elsewhere.xml")
+    (path / "model.xml").symlink_to(tmp_path / "elsewhere.xml")
+    with pytest.raises(BundleError, match=r"model\.xml is a link"):
+        Bundle.read(path)
+
+
+def test_a_place_without_a_bundle_says_how_to_make_one(tmp_path):
+    with pytest.raises(BundleError, match=r"edge\.export"):
+        Bundle.read(tmp_path / "nothing")
+
+
+def sealed(tmp_path: Path, content: bytes) -> Path:
+    """A forged bundle whose seal is right."""
+    path = tmp_path / "forged"
+    shutil.rmtree(path, ignore_errors=True)
+    path.mkdir()
+    (path / MANIFEST).write_bytes(content)
+    (path / SEAL).write_text(hashlib.sha256(content).hexdigest())
+    return path
+
+
+def test_a_manifest_of_a_newer_version_says_to_update(tmp_path):
+    raw = json.loads(manifest().to_bytes()) | {"schema": 99}
+    with pytest.raises(BundleError, match="newer version"):
+        Bundle.read(sealed(tmp_path, json.dumps(raw).encode()))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(sorted(asdict(manifest()))), JSON)
+def test_a_forged_manifest_never_ends_in_a_traceback(tmp_path, field, value):
+    raw = json.loads(manifest().to_bytes()) | {field: value}
+    path = sealed(tmp_path, json.dumps(raw).encode())
+    try:
+        Bundle.read(path)
+    except BundleError as error:
+        assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"[" * 100_000, b"\xff\xfe", b'{"schema": "1"}'])
+def test_a_manifest_that_is_not_json_is_refused(tmp_path, content):
+    with pytest.raises(BundleError):
+        Bundle.read(sealed(tmp_path, content))
+
+
+def test_an_older_bundle_is_replaced_and_anything_else_left_alone(tmp_path):
+    path = write_bundle(tmp_path / "b", manifest(), FILES)
+    write_bundle(path, manifest(name="second"), {"model.xml": b"other"})
+    assert Bundle.read(path).manifest.name == "second" and Bundle.read(path).files == {"model.xml": b"other"}
+
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "mine.jpg").write_bytes(b"dear to me")
+    with pytest.raises(BundleError, match="not a bundle"):
+        write_bundle(tmp_path / "photos", manifest(), FILES)
+    assert (tmp_path / "photos" / "mine.jpg").read_bytes() == b"dear to me"
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(BundleError, match="cannot write"):
+        write_bundle(tmp_path / "file" / "b", manifest(), FILES)
+
+
+WRITER = """
+import sys
+from edge.bundle import Manifest, write_bundle
+m = Manifest("test", "grid", {}, "onnx", "fp32", {"width": 160, "height": 120}, ())
+files = {f"part{i}.bin": bytes([i]) * 200_000 for i in range(20)}
+print("ready", flush=True)
+while True:
+    write_bundle(sys.argv[1], m, files)
+"""
+
+
+@pytest.mark.parametrize("name", ["b", "b.zip"])
+def test_killed_at_any_moment_there_is_no_bundle_or_a_whole_one(tmp_path, name):
+    rng, path, seen = random.Random(1), tmp_path / name, set()
+    for _ in range(12):
+        process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE)
+        assert process.stdout.readline() == b"ready\n"
+        time.sleep(rng.uniform(0, 0.25))
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+        seen.add(path.exists())
+        if path.exists():
+            assert len(Bundle.read(path).files) == 20
+    assert True in seen

@@ -1,0 +1,135 @@
+"""`Dehazer`: what a user's program relies on."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+import edge
+from edge import coefficients
+from edge.bundle import Bundle
+from edge.errors import BundleError, DeviceUnavailable, EdgeError, FrameError
+
+
+@pytest.fixture(scope="module")
+def dehazer(grid_bundle):
+    with edge.Dehazer(grid_bundle, threads=1) as opened:
+        yield opened
+
+
+def random_frame(height: int, width: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 640), (480, 1), (30, 40), (97, 31), (480, 640)])
+def test_a_frame_comes_out_at_its_size_and_is_left_alone(dehazer, size):
+    frame = random_frame(*size)
+    before = frame.copy()
+    clear = dehazer(frame)
+    assert clear.shape == frame.shape and clear.dtype == np.uint8
+    assert np.array_equal(frame, before)
+
+
+def test_the_answer_is_what_the_graph_and_the_scattering_model_give(dehazer, grid_source):
+    """The whole way again in float64: the graph by onnx's own reference evaluator, coefficients by their definition."""
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    frame = random_frame(30, 40)  # the network's own size: nothing is reduced or enlarged
+    picture = (frame.transpose(2, 0, 1)[None] / 255).astype(np.float32)
+    cell, airlight = ReferenceEvaluator(onnx.load(grid_source.onnx)).run(None, {"picture": picture})
+    cell, airlight = cell[0].transpose(1, 2, 0).astype(np.float64), airlight[0].astype(np.float64)
+    log_gain = np.log1p(np.exp(2 * cell[..., :1] - 3)) + 0.5 * cell[..., 1:4]
+    gain = np.exp(np.clip(log_gain, -1, coefficients.LARGEST_LOG_GAIN))
+    bias = 1.1 / (1 + np.exp(-airlight)) * (1 - gain) + 0.25 * np.clip(cell[..., 4:], -1, 1)
+    expected = np.clip(gain * (frame / 255) + bias, 0, 1) * 255
+    assert np.abs(dehazer(frame) - expected).max() <= 1.0
+
+
+def test_strength_zero_gives_the_frame_back_bit_for_bit(dehazer):
+    frame = random_frame(123, 231)
+    dehazer.strength = 0
+    assert np.array_equal(dehazer(frame), frame)
+    dehazer.strength = 1
+
+
+def test_the_answer_may_be_written_to_an_array_of_ones_own(dehazer):
+    frame = random_frame(60, 80)
+    expected = dehazer(frame)
+    out = np.empty_like(frame)
+    assert dehazer(frame, out) is out
+    assert np.array_equal(out, expected)
+    assert np.array_equal(dehazer(frame, frame), expected)
+
+
+def test_the_timing_of_a_frame_is_told(dehazer):
+    dehazer(random_frame(60, 80))
+    timing = dehazer.timing
+    assert min(timing.pre_ms, timing.infer_ms, timing.post_ms) >= 0
+    assert timing.total_ms == pytest.approx(timing.pre_ms + timing.infer_ms + timing.post_ms)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        np.zeros((4, 4, 3), np.float32),
+        np.zeros((4, 4), np.uint8),
+        np.zeros((4, 4, 4), np.uint8),
+        np.zeros((0, 4, 3), np.uint8),
+        np.zeros((2, 4, 4, 3), np.uint8),
+        [[1, 2, 3]],
+        None,
+    ],
+)
+def test_anything_but_a_uint8_rgb_frame_is_told_in_one_sentence(dehazer, wrong):
+    with pytest.raises(FrameError) as told:
+        dehazer(wrong)
+    assert "\n" not in str(told.value) and "frame" in str(told.value)
+
+
+def test_frames_that_are_views_of_other_arrays_are_taken(dehazer):
+    picture = random_frame(64, 64)
+    for view in (picture[::2, ::2], picture[:, ::-1], picture[..., ::-1], np.asfortranarray(picture)):
+        assert np.array_equal(dehazer(view), dehazer(np.ascontiguousarray(view)))
+
+
+@pytest.mark.parametrize("keywords", [{"threads": 0}, {"strength": -0.1}, {"strength": 9}, {"strength": float("nan")}])
+def test_settings_that_make_no_sense_are_refused(grid_bundle, keywords):
+    with pytest.raises(EdgeError):
+        edge.Dehazer(grid_bundle, **keywords)
+
+
+@pytest.mark.parametrize("kind", ["grid_bundle", "openvino_bundle"])
+def test_a_device_that_is_not_here_is_an_error_and_no_fallback(request, kind):
+    with pytest.raises(DeviceUnavailable) as told:
+        edge.Dehazer(request.getfixturevalue(kind), device="NPU")
+    assert "NPU" in str(told.value) and "CPU" in str(told.value)
+
+
+@pytest.mark.parametrize("kind", ["grid_bundle", "openvino_bundle", "frame_bundle"])
+def test_golden_frames_come_out_here_as_they_did_at_export(request, kind):
+    with edge.Dehazer(request.getfixturevalue(kind)) as opened:
+        assert opened.verify() == 0
+        assert opened.device == "CPU"
+        assert opened.precision == "fp32"
+
+
+def test_a_golden_frame_that_comes_out_otherwise_is_told(grid_bundle):
+    bundle = Bundle.read(grid_bundle)
+    golden = bundle.manifest.golden[0]
+    picture = cv2.imdecode(np.frombuffer(bundle.files[golden.clear], np.uint8), cv2.IMREAD_COLOR)
+    picture[5, 5] ^= 0x40
+    files = {**bundle.files, golden.clear: cv2.imencode(".png", picture)[1].tobytes()}
+    with (
+        edge.Dehazer(Bundle.assemble(bundle.manifest, files)) as opened,
+        pytest.raises(BundleError, match=r"64 grey levels off"),
+    ):
+        opened.verify()
+
+
+def test_coefficients_of_another_form_are_refused(grid_bundle):
+    bundle = Bundle.read(grid_bundle)
+    other = replace(bundle.manifest, model={**bundle.manifest.model, "coefficients": "curves/9"})
+    with pytest.raises(BundleError, match="curves/9"):
+        edge.Dehazer(Bundle.assemble(other, bundle.files))

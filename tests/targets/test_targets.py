@@ -1,0 +1,146 @@
+"""What every target promises, and that one of another package can join."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import edge
+import targets
+from edge.bundle import Bundle
+from edge.errors import DeviceUnavailable, EdgeError, MissingPackage
+
+OWN_HERE = ("openvino", "onnx")
+
+
+@pytest.mark.parametrize("name", OWN_HERE)
+def test_a_target_keeps_the_contract(name):
+    target = targets.load(name)
+    assert isinstance(target, targets.Target) and target.name == name
+    check = target.check()
+    assert check.builds and check.runs and not check.missing
+    assert "CPU" in [d.name for d in check.devices]
+
+
+def test_an_unknown_target_is_told_with_those_that_are_there():
+    with pytest.raises(EdgeError, match="openvino, onnx"):
+        targets.load("toaster")
+
+
+def test_what_is_missing_comes_with_the_command_that_installs_it():
+    versions, missing = targets.found_versions({"numpy": "openvino", "no-such-package": "openvino"})
+    assert list(versions) == ["numpy"]
+    assert missing == ("no-such-package: pip install 'draco-edge[openvino]'",)
+
+
+@pytest.mark.parametrize("bundle", ["grid_bundle", "openvino_bundle"])
+def test_both_runtimes_give_the_graphs_own_answer(request, bundle, grid_source):
+    """Against onnx's reference evaluator, on the network's outputs themselves."""
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    picture = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
+    read = Bundle.read(request.getfixturevalue(bundle))
+    network = targets.load(read.manifest.target).open(read, "CPU", 1)
+    cell, airlight = network(picture)
+    evaluator = ReferenceEvaluator(onnx.load(grid_source.onnx))
+    expected = evaluator.run(None, {"picture": (picture.transpose(2, 0, 1)[None] / 255).astype(np.float32)})
+    assert cell.shape == (30, 40, 7) and airlight.shape == (3,)
+    np.testing.assert_allclose(cell, expected[0][0].transpose(1, 2, 0), atol=2e-5)
+    np.testing.assert_allclose(airlight, expected[1][0], atol=2e-5)
+    assert network.load_ms >= 0 and network.compile_ms > 0
+    network.close()
+
+
+def test_a_frame_network_rounds_to_the_nearest_grey_level(frame_bundle, frame_source):
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    picture = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    read = Bundle.read(frame_bundle)
+    (clear,) = targets.load("openvino").open(read, "CPU", 1)(picture)
+    inputs = {"picture": (picture.transpose(2, 0, 1)[None] / 255).astype(np.float32)}
+    (expected,) = ReferenceEvaluator(onnx.load(frame_source.onnx)).run(None, inputs)
+    assert clear.dtype == np.uint8
+    assert np.abs(clear - 255 * expected[0].transpose(1, 2, 0)).max() <= 0.501
+
+
+@pytest.fixture(scope="module")
+def int8(grid_source):
+    from quantization.calibration import made_set
+
+    calibration = made_set(grid_source.card.width, grid_source.card.height, "grid", pictures=4)
+    return targets.load("openvino").build(grid_source, targets.BuildOptions("int8", calibration))
+
+
+def test_only_the_layers_before_the_coefficients_are_quantized(int8):
+    assert [name.split("/")[0] for name in int8.notes["float_layers"]] == ["last", "airlight_conv"]
+    assert b'precision="I8"' in int8.files["model.xml"] or b'element_type="i8"' in int8.files["model.xml"]
+
+
+def test_int8_really_runs_in_int8(int8, openvino_bundle):
+    """As the compiled model tells, not as it was asked for."""
+    float32 = Bundle.read(openvino_bundle)
+    bundle = Bundle.assemble(replace(float32.manifest, precision="int8"), {**float32.files, **int8.files})
+    with edge.Dehazer(bundle) as dehazer:
+        assert dehazer.precision == "int8"
+    pretended = Bundle.assemble(replace(float32.manifest, precision="int8"), float32.files)
+    with edge.Dehazer(pretended) as dehazer:
+        assert dehazer.precision == "fp32"
+
+
+@pytest.mark.parametrize("bundle", ["grid_bundle", "openvino_bundle"])
+@pytest.mark.parametrize("device", ["NPU", "GPU", "CUDA", "toaster"])
+def test_a_device_that_is_not_here_is_refused(request, bundle, device):
+    read = Bundle.read(request.getfixturevalue(bundle))
+    with pytest.raises(DeviceUnavailable, match=device):
+        targets.load(read.manifest.target).open(read, device, None)
+
+
+@pytest.mark.parametrize("bundle", ["grid_bundle", "openvino_bundle"])
+@pytest.mark.parametrize("asked", ["auto", "AUTO", "cpu", "CPU"])
+def test_where_it_really_runs_is_told(request, bundle, asked):
+    with edge.Dehazer(request.getfixturevalue(bundle), device=asked) as dehazer:
+        assert dehazer.device == "CPU"
+
+
+@pytest.mark.parametrize(("bundle", "file"), [("grid_bundle", "model.onnx"), ("openvino_bundle", "model.xml")])
+def test_a_model_file_that_is_no_model_is_told_in_one_line(request, bundle, file):
+    read = Bundle.read(request.getfixturevalue(bundle))
+    forged = Bundle.assemble(read.manifest, {**read.files, file: b"nonsense"})
+    with pytest.raises(EdgeError) as told:
+        targets.load(read.manifest.target).open(forged, "CPU", None)
+    assert "\n" not in str(told.value)
+
+
+def test_a_runtime_that_is_not_installed_is_named_with_its_extra(openvino_bundle, monkeypatch):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    with pytest.raises(MissingPackage, match=r"draco-edge\[openvino\]"):
+        edge.Dehazer(openvino_bundle)
+
+
+FOREIGN = """
+from targets import Check
+class Mirror:
+    name, precisions = "mirror", ("fp32",)
+    def check(self): return Check("mirror", True, True, {}, (), ())
+    def build(self, model, options): raise SystemExit("not today")
+    def open(self, bundle, device, threads): raise SystemExit("not today")
+TARGET = Mirror()
+"""
+
+
+def test_a_target_of_another_package_is_found_by_its_entry_point(tmp_path):
+    (tmp_path / "mirror_target.py").write_text(FOREIGN)
+    info = tmp_path / "mirror_target-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mirror-target\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[draco_edge.targets]\nmirror = mirror_target:TARGET\n")
+    code = (
+        "import sys; sys.path.append(sys.argv[1]); import targets\n"
+        "print(targets.names()[-1], targets.load('mirror').name)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["mirror", "mirror"], done.stderr

@@ -1,0 +1,83 @@
+"""A board never imports torch, and help is quick: each proved in a process of its own."""
+
+import json
+import pkgutil
+import time
+
+import pytest
+
+import edge
+import targets
+
+HEAVY = ("torch", "openvino", "onnxruntime", "ai_edge_litert", "tensorrt", "nncf", "onnx", "skimage", "scipy", "altair")
+COMMANDS = ("edge.run", "edge.export", "edge.bench", "edge.report", "edge.doctor", "edge.demo")
+
+IMPORT_ALL = """
+import importlib, json, sys
+failed = {}
+for name in sys.argv[1:]:
+    try:
+        importlib.import_module(name)
+    except ImportError as error:
+        failed[name] = str(error)
+print(json.dumps([failed, sorted(m for m in sys.modules if "." not in m)]))
+"""
+
+
+def modules(package) -> list[str]:
+    return [m.name for m in pkgutil.walk_packages(package.__path__, package.__name__ + ".")]
+
+
+def test_no_part_of_edge_imports_torch_or_the_training_code(python):
+    done = python("-c", IMPORT_ALL, *modules(edge))
+    assert done.returncode == 0, done.stderr
+    _, loaded = json.loads(done.stdout)
+    assert not set(loaded) & {"torch", "training", "openvino", "onnxruntime", "nncf", "onnx"}
+
+
+def test_no_runner_imports_torch(python):
+    runners = [
+        name for name in modules(targets) if name.rsplit(".", 1)[-1] in ("network", "runtime") or name.count(".") == 1
+    ]
+    done = python("-c", IMPORT_ALL, *runners)
+    assert done.returncode == 0, done.stderr
+    assert "torch" not in json.loads(done.stdout)[1]
+
+
+def test_a_dehazer_runs_without_torch(python, openvino_bundle):
+    code = (
+        "import sys, numpy, edge\n"
+        "edge.Dehazer(sys.argv[1])(numpy.zeros((9, 9, 3), 'u1'))\n"
+        "print('torch' in sys.modules)"
+    )
+    done = python("-c", code, openvino_bundle)
+    assert done.stdout.strip() == "False", done.stderr
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_teaches_by_example_and_imports_no_runtime(python, name):
+    code = (
+        "import sys, importlib\n"
+        "try: importlib.import_module(sys.argv[1]).main(['--help'])\n"
+        "except SystemExit: pass\n"
+        f"print('LOADED', sorted(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    done = python("-c", code, name)
+    assert "LOADED []" in done.stdout
+    assert "examples:" in done.stdout
+
+
+def test_help_of_the_stream_command_comes_at_once(python):
+    def once() -> float:
+        start = time.perf_counter()
+        assert python("-m", "edge.run", "--help").returncode == 0
+        return time.perf_counter() - start
+
+    assert min(once() for _ in range(5)) < 0.5
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_wrong_option_is_a_wrong_call(python, name):
+    done = python("-m", name, "--no-such-option")
+    assert done.returncode == 2
+    assert "usage:" in done.stderr and "Traceback" not in done.stderr
