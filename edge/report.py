@@ -14,6 +14,8 @@ EXAMPLES = """\
 examples:
   python -m edge.report                                      what lies in measurements/, to report/
   python -m edge.report measurements --budget 33             the clearest that keeps 30 frames a second
+  python -m edge.report --fail-if 'p90_ms > 33 or psnr_drop_db > 0.1'
+  python -m edge.report new/ --baseline old/                 slower, or less clear, beyond noise?
   python -m edge.report pi5/ orin/ nuc.json --out boards     many boards on one page
 """
 
@@ -21,8 +23,9 @@ examples:
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="edge.report",
-        description="Makes one HTML file (report.html, needs no network) and a Markdown table (report.md) from the "
-        "measurements that edge.bench wrote, of any number of boards.",
+        description="Makes one HTML file (report.html, needs no network), a Markdown table (report.md) and a CSV "
+        "(report.csv) from the measurements that edge.bench wrote, of any number of boards; with --fail-if or "
+        "--baseline also junit.xml.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -32,6 +35,16 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--out", type=Path, default=Path("report"), metavar="DIR", help="(default: report)")
     p.add_argument("--budget", type=_positive, metavar="MS", help="milliseconds for a frame, at p90")
     p.add_argument("--min-psnr", type=float, metavar="DB", help="no less than this PSNR")
+    p.add_argument(
+        "--fail-if",
+        action="append",
+        default=[],
+        metavar="EXPR",
+        help="exit with 1 where this holds for a row; may be given several times (figures: the columns of report.csv)",
+    )
+    p.add_argument(
+        "--baseline", type=Path, metavar="DIR", help="earlier measurements: exit with 1 where something got worse"
+    )
     return p
 
 
@@ -39,8 +52,10 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     typed = shlex.join(["python", "-m", "edge.report", *(sys.argv[1:] if argv is None else argv)])
 
-    from edge.reporting import choice, markdown, page, rows
+    from edge.reporting import choice, machine_readable, markdown, page, rows, verdict
+    from edge.reporting.expression import Expression
 
+    rules = [Expression.parse(text, rows.NAMES) for text in args.fail_if]
     places = args.places or [Path("measurements")]
     entries, left_out = rows.collect(places)
     if not entries:
@@ -48,11 +63,22 @@ def main(argv: list[str] | None = None) -> int:
         raise EdgeError(f"no measurements in {where}; make one with: python -m edge.bench BUNDLE --out {places[0]}")
     wish = choice.Wish(args.budget, args.min_psnr)
     verdicts = choice.verdicts(entries, wish)
-    html = page.render(entries, verdicts, wish, left_out, typed)
-    _write(args.out / "report.md", markdown.render(entries, verdicts))
+    comparisons = verdict.against_baseline(entries, args.baseline) if args.baseline else []
+    cases = [*verdict.judge(entries, rules), *verdict.cases(comparisons)]
+
+    html = page.render(page.Content(entries, verdicts, wish, tuple(left_out), tuple(comparisons), tuple(cases), typed))
+    _write(args.out / "report.md", markdown.render(entries, verdicts, comparisons, cases))
+    _write(args.out / "report.csv", machine_readable.to_csv(entries))
+    if rules or args.baseline:
+        _write(args.out / "junit.xml", machine_readable.to_junit(cases))
     file = _write(args.out / "report.html", html)
-    for verdict in verdicts:
-        print(verdict.sentence)
+    for found in verdicts:
+        print(found.sentence)
+    for comparison in comparisons:
+        print(comparison.sentence)
+    failed = verdict.say_failures(cases)
+    if failed:
+        raise EdgeError(f"{failed}; the report is {file}")
     print(file)
     return 0
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from edge import command
 from edge.measure.record import STAGES
 from edge.reporting.choice import Wish, pareto
@@ -14,6 +16,9 @@ PALETTE = ["#4c8fd6", "#e0862b", "#3da66f", "#d1605e", "#9a76c8", "#a3743c", "#d
 STAGE_COLOURS = ["#7f8c99", "#4c8fd6", "#e0862b", "#3da66f"]
 SHAPES = {"fp32": "circle", "fp16": "square", "int8": "diamond"}
 MOST_BARS = 30
+MOST_LINES = 10
+LABEL_LIMIT = 300
+WIDTH = 640
 
 
 def accuracy_against_latency(entries: Sequence[Entry], wish: Wish) -> dict[str, Any]:
@@ -26,8 +31,9 @@ def accuracy_against_latency(entries: Sequence[Entry], wish: Wish) -> dict[str, 
     several_boards = len({e.machine for e in entries}) > 1
     front = pareto(entries)
     values = [_point(e, several_boards, e in front) for e in entries]
+    spread = max(v["p90_high_ms"] for v in values) / max(1e-6, min(v["p90_low_ms"] for v in values))
     legend = alt.selection_point(fields=["series"], bind="legend")
-    x = alt.X("p90_ms:Q", title="p90 of one frame, ms (left is faster)", scale=_log_scale(alt, values))
+    x = alt.X("p90_ms:Q", title="p90 of one frame, ms (left is faster)", scale=_scale(alt, spread))
     y = alt.Y("psnr_db:Q", title="PSNR, dB (up is clearer)", scale=alt.Scale(zero=False, padding=12))
     faded = alt.condition(legend, alt.value(1), alt.value(0.12))
     colour = alt.Color(
@@ -91,7 +97,7 @@ def frame_time_split(entries: Sequence[Entry]) -> dict[str, Any]:
         .mark_bar()
         .encode(
             x=alt.X("ms:Q", title="median, ms"),
-            y=alt.Y("label:N", title=None, sort=list(labels), axis=alt.Axis(labelLimit=320)),
+            y=alt.Y("label:N", title=None, sort=list(labels), axis=alt.Axis(labelLimit=LABEL_LIMIT)),
             color=alt.Color(
                 "stage:N", title=None, sort=list(STAGES), scale=alt.Scale(domain=list(STAGES), range=STAGE_COLOURS)
             ),
@@ -99,6 +105,98 @@ def frame_time_split(entries: Sequence[Entry]) -> dict[str, Any]:
             tooltip=["label:N", "stage:N", alt.Tooltip("ms:Q", format=".3~f")],
         )
         .properties(width="container", height=alt.Step(22), description="Where the time of a median frame goes.")
+    )
+    return _finished(chart)
+
+
+def latency_distribution(entries: Sequence[Entry]) -> dict[str, Any]:
+    """The share of frames that are done within a time, one line for each entry: a steep line is a steady one."""
+    alt = command.require("altair", "report")
+    labels = labels_of(entries)
+    shares = np.array(
+        [0, 1, 2, 5, *range(10, 90, 5), 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.3, 99.6, 99.8, 99.9, 100]
+    )
+    values = []
+    for label, entry in zip(labels, entries, strict=True):
+        times = np.percentile(entry.measurement.latency.times_ms(), shares)
+        values += [{"label": label, "share": float(s), "ms": float(t)} for s, t in zip(shares, times, strict=True)]
+    spread = max(v["ms"] for v in values) / max(1e-6, min(v["ms"] for v in values))
+    legend = alt.selection_point(fields=["label"], bind="legend")
+    chart = (
+        alt.Chart(alt.Data(values=values))
+        .mark_line(strokeWidth=2)
+        .encode(
+            x=alt.X("ms:Q", title="frame time, ms", scale=_scale(alt, spread)),
+            y=alt.Y("share:Q", title="frames done by then, %"),
+            order="share:Q",
+            color=_label_colour(alt, labels),
+            opacity=alt.condition(legend, alt.value(1), alt.value(0.12)),
+            tooltip=["label:N", alt.Tooltip("share:Q", title="frames, %"), alt.Tooltip("ms:Q", format=".3~f")],
+        )
+        .add_params(legend)
+        .properties(width="container", height=260, description="The share of frames that are done within a time.")
+    )
+    return _finished(chart)
+
+
+def sustained_runs(entries: Sequence[Entry]) -> dict[str, Any]:
+    """Rate over minutes, and below it the temperature where the machines tell it.
+
+    Args:
+        entries: all with a sustained run.
+    """
+    alt = command.require("altair", "report")
+    labels = labels_of(entries)
+    values = [
+        {
+            "label": label,
+            "minute": moment.at_s / 60,
+            "fps": moment.fps,
+            "p90_ms": moment.p90_ms,
+            "temperature_c": moment.temperature_c,
+            "frequency_mhz": moment.frequency_mhz,
+            "watts": moment.watts,
+        }
+        for label, entry in zip(labels, entries, strict=True)
+        for moment in (entry.measurement.sustained.moments if entry.measurement.sustained else ())
+    ]
+    known = [n for n in ("temperature_c", "frequency_mhz", "watts") if any(v[n] is not None for v in values)]
+    tooltip = ["label:N", *(alt.Tooltip(f"{n}:Q", format=".4~g") for n in ("minute", "fps", "p90_ms", *known))]
+    base = (
+        alt.Chart(alt.Data(values=values))
+        .mark_line(point={"size": 18})
+        .encode(x=alt.X("minute:Q", title="minutes"), color=_label_colour(alt, labels), tooltip=tooltip)
+    )
+    fps = base.encode(y=alt.Y("fps:Q", title="frames a second", scale=alt.Scale(zero=False, padding=8)))
+    charts = [fps.properties(width=WIDTH, height=200)]
+    if "temperature_c" in known:
+        celsius = alt.Y("temperature_c:Q", title="°C", scale=alt.Scale(zero=False))
+        charts.append(base.encode(y=celsius).properties(width=WIDTH, height=110))
+    return _finished(alt.vconcat(*charts).properties(description="Rate and temperature over a sustained run."))
+
+
+def energy_per_frame(entries: Sequence[Entry]) -> dict[str, Any]:
+    """Bars of millijoules.
+
+    Args:
+        entries: all with energy.
+    """
+    alt = command.require("altair", "report")
+    labels = labels_of(entries)
+    values = [
+        {"label": label, "mJ": e.measurement.energy.mj_per_frame, "source": e.measurement.energy.source}
+        for label, e in zip(labels, entries, strict=True)
+        if e.measurement.energy
+    ]
+    chart = (
+        alt.Chart(alt.Data(values=values))
+        .mark_bar(color=PALETTE[2])
+        .encode(
+            x=alt.X("mJ:Q", title="energy of a frame, mJ"),
+            y=alt.Y("label:N", title=None, sort=list(labels), axis=alt.Axis(labelLimit=LABEL_LIMIT)),
+            tooltip=["label:N", alt.Tooltip("mJ:Q", format=".4~g"), "source:N"],
+        )
+        .properties(width="container", height=alt.Step(22), description="Energy of a frame.")
     )
     return _finished(chart)
 
@@ -125,14 +223,19 @@ def _point(entry: Entry, several_boards: bool, on_front: bool) -> dict[str, Any]
         "psnr_low_db": row.psnr_low_db,
         "psnr_high_db": row.psnr_high_db,
         "series": row.board if several_boards else f"{row.model} ({row.target})",
-        "interval": f"{row.p90_low_ms:.3g} to {row.p90_high_ms:.3g} ms, {row.psnr_low_db:.1f} to {row.psnr_high_db:.1f} dB",
+        "interval": f"{row.p90_low_ms:.3g} to {row.p90_high_ms:.3g} ms, "
+        f"{row.psnr_low_db:.1f} to {row.psnr_high_db:.1f} dB",
         "front": "yes" if on_front else "",
         "marks": row.marks or "none",
     }
 
 
-def _log_scale(alt: Any, values: Sequence[dict[str, Any]]) -> Any:
-    spread = max(v["p90_high_ms"] for v in values) / max(1e-6, min(v["p90_low_ms"] for v in values))
+def _label_colour(alt: Any, labels: Sequence[str]) -> Any:
+    scale = alt.Scale(domain=list(labels), range=PALETTE)
+    return alt.Color("label:N", title=None, scale=scale, legend=alt.Legend(columns=2, labelLimit=LABEL_LIMIT))
+
+
+def _scale(alt: Any, spread: float) -> Any:
     return alt.Scale(type="log", padding=16) if spread > 5 else alt.Scale(zero=False, padding=16)
 
 
@@ -143,21 +246,13 @@ def _limit(alt: Any, axis: str, value: float) -> Any:
 
 def _finished(chart: Any) -> dict[str, Any]:
     words = {"labelColor": "currentColor", "titleColor": "currentColor", "labelFontSize": 12, "titleFontSize": 12}
+    lines = {"domainColor": "currentColor", "tickColor": "currentColor", "gridColor": "currentColor"}
     return (
-        chart.configure(background="transparent", font="system-ui, sans-serif")
+        chart.configure(background="transparent", font="system-ui, sans-serif", autosize={"type": "fit-x"})
         .configure_axis(
-            **words,
-            gridColor="currentColor",
-            gridOpacity=0.12,
-            domainOpacity=0.4,
-            tickOpacity=0.4,
-            domainColor="currentColor",
-            tickColor="currentColor",
-            titleFontWeight="normal",
+            **words, **lines, gridOpacity=0.12, domainOpacity=0.4, tickOpacity=0.4, titleFontWeight="normal"
         )
-        .configure_legend(
-            **words, orient="bottom", titleFontWeight="normal", symbolStrokeWidth=0, symbolFillColor="currentColor"
-        )
+        .configure_legend(**words, orient="bottom", titleFontWeight="normal", symbolFillColor="currentColor")
         .configure_view(stroke=None)
         .to_dict()
     )

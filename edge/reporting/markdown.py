@@ -6,13 +6,27 @@ import re
 from collections.abc import Sequence
 
 from edge.reporting.choice import Verdict
+from edge.reporting.machine_readable import Case
 from edge.reporting.page import COLUMNS, Column, number
+from edge.reporting.regressions import Comparison
 from edge.reporting.rows import Entry
 
 
-def render(entries: Sequence[Entry], verdicts: Sequence[Verdict]) -> str:
-    """Verdicts, then the table."""
-    return "\n".join([*(f"**{escaped(v.sentence)}**\n" for v in verdicts), table(entries)])
+def render(
+    entries: Sequence[Entry],
+    verdicts: Sequence[Verdict],
+    comparisons: Sequence[Comparison] = (),
+    cases: Sequence[Case] = (),
+) -> str:
+    """Verdicts, then the table, then what changed and what failed."""
+    parts = [*(f"**{escaped(v.sentence)}**\n" for v in verdicts), table(entries)]
+    if comparisons:
+        parts += ["Next to the baseline:\n", *(f"- {escaped(c.sentence)}" for c in comparisons), ""]
+    if failed := [c for c in cases if c.failed]:
+        parts += ["Failed:\n"]
+        parts += [f"- {escaped(f'{c.entry.row.bundle} on {c.entry.row.board}: {c.rule}: {c.message}')}" for c in failed]
+        parts += [""]
+    return "\n".join(parts)
 
 
 def table(entries: Sequence[Entry], columns: Sequence[Column] = COLUMNS) -> str:

@@ -9,12 +9,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from edge import __version__, command
-from edge.measure.record import PictureScore, Shown
+from edge.measure.record import ErrorMap, PictureScore, Shown
 from edge.reporting import charts
 from edge.reporting.choice import Verdict, Wish, main_data, pareto
+from edge.reporting.machine_readable import Case
+from edge.reporting.regressions import Comparison
 from edge.reporting.rows import Entry
 
 MOST_PICTURES = 8
+MOST_MAPS = 4
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,10 @@ COLUMNS = (
     Column("psnr_db", "PSNR, dB", 2, "mean over the pictures, full resolution"),
     Column("ssim", "SSIM", 3, "mean over the pictures"),
     Column("psnr_drop_db", "Drop, dB", 2, "what the precision costs against float32"),
+    Column("energy_mj", "Energy, mJ", 1, "of a frame; the whole board or processor, idle power included"),
+    Column("memory_mb", "Memory, MB", 0, "the process's peak less what it held before"),
+    Column("temperature_c", "°C", 0, "highest during the run"),
+    Column("sustained_fps", "Sustained, frames/s", 0, "at the end of the sustained run"),
     Column("size_mb", "Size, MB", 2),
     Column("marks", "Marks", title="what to know before trusting the row"),
 )
@@ -54,9 +61,20 @@ class Pictured:
     score: PictureScore | None
 
 
-def render(
-    entries: Sequence[Entry], verdicts: Sequence[Verdict], wish: Wish, left_out: Sequence[str], typed: str
-) -> str:
+@dataclass(frozen=True)
+class Content:
+    """All that the page shows."""
+
+    entries: Sequence[Entry]
+    verdicts: Sequence[Verdict]
+    wish: Wish
+    left_out: tuple[str, ...]
+    comparisons: tuple[Comparison, ...]
+    cases: tuple[Case, ...]
+    command: str
+
+
+def render(content: Content) -> str:
     """The HTML page.
 
     Raises:
@@ -67,29 +85,43 @@ def render(
         loader=jinja2.PackageLoader("edge.reporting"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters["number"] = number
+    entries = content.entries
     data = main_data(entries)
     scored = [e for e in entries if e.data_digest == data and data]
-    page = environment.get_template("page.html.j2")
-    return page.render(
+    return environment.get_template("page.html.j2").render(
         version=__version__,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        command=typed,
+        command=content.command,
         entries=entries,
         labels=charts.labels_of(entries),
-        verdicts=verdicts,
+        verdicts=content.verdicts,
+        comparisons=content.comparisons,
+        failed=[c for c in content.cases if c.failed],
         columns=[c for c in COLUMNS if any(getattr(e.row, c.field) not in (None, "") for e in entries)],
         data=scored[0].row.data if scored else None,
         pictures_scored=len(scored[0].measurement.quality.pictures) if scored else 0,
         other_data=sorted({e.row.data for e in entries if e.row.data and e.data_digest != data}),
         front=pareto(scored),
-        charts=_charts(entries, scored, wish),
-        pictures=pictures(entries, verdicts),
-        left_out=left_out,
-        several_boards=len({e.machine for e in entries}) > 1,
+        charts=_charts(entries, scored, content),
+        bars=min(len(entries), charts.MOST_BARS),
+        pictures=pictures(entries, content.verdicts),
+        error_maps=error_maps(entries, content.verdicts),
+        unmetered=sorted({e.measurement.energy_missing for e in entries if not e.measurement.energy} - {""}),
+        left_out=content.left_out,
+        boards=list(dict.fromkeys(e.row.board for e in entries)),
+        precisions=list(dict.fromkeys(e.row.ran for e in entries)),
         vega=_vega(),
         style=_asset("page.css"),
         script=_asset("page.js"),
     )
+
+
+def error_maps(entries: Sequence[Entry], verdicts: Sequence[Verdict]) -> list[tuple[Entry, ErrorMap]]:
+    """Up to four maps of where INT8 differs from float32, of the chosen entry first."""
+    chosen = [v.entry for v in verdicts if v.entry is not None]
+    ordered = {e.path: e for e in (*chosen, *entries)}.values()
+    found = [(e, m) for e in ordered if e.measurement.against_float for m in e.measurement.against_float.maps]
+    return found[:MOST_MAPS]
 
 
 def pictures(entries: Sequence[Entry], verdicts: Sequence[Verdict]) -> list[Pictured]:
@@ -119,10 +151,16 @@ def number(value: Any, decimals: int | None = None) -> str:
     return f"{value:,.{decimals}f}".replace(",", "\u202f")
 
 
-def _charts(entries: Sequence[Entry], scored: Sequence[Entry], wish: Wish) -> dict[str, Any]:
+def _charts(entries: Sequence[Entry], scored: Sequence[Entry], content: Content) -> dict[str, Any]:
     made = {"split": charts.frame_time_split(entries[: charts.MOST_BARS])}
+    chosen = {e.path: e for e in (*(v.entry for v in content.verdicts if v.entry), *pareto(scored), *entries)}
+    made["distribution"] = charts.latency_distribution(list(chosen.values())[: charts.MOST_LINES])
     if scored:
-        made["pareto"] = charts.accuracy_against_latency(scored, wish)
+        made["pareto"] = charts.accuracy_against_latency(scored, content.wish)
+    if sustained := [e for e in entries if e.measurement.sustained and e.measurement.sustained.moments]:
+        made["sustained"] = charts.sustained_runs(sustained[: charts.MOST_LINES])
+    if metered := [e for e in entries if e.measurement.energy]:
+        made["energy"] = charts.energy_per_frame(metered[: charts.MOST_BARS])
     return made
 
 

@@ -16,7 +16,9 @@ class Row:
     """A measurement's figures; None where a figure was not measured.
 
     `psnr_drop_db` and `ssim_drop` are what the precision costs: against the float row of the same checkpoint on the
-    same pictures where that is among the measurements, else what export measured.
+    same pictures where that is among the measurements, else what export measured. `memory_mb` is the process's peak
+    less what it held before the bundle was opened. `sustained_fps` is the rate at the end of a sustained run, and
+    `sustained_share` that over the rate at its beginning.
     """
 
     bundle: str
@@ -55,6 +57,13 @@ class Row:
     psnr_drop_db: float | None
     ssim_drop: float | None
     data: str | None
+    agreement_db: float | None
+    energy_mj: float | None
+    memory_mb: float | None
+    temperature_c: float | None
+    sustained_fps: float | None
+    sustained_share: float | None
+    overhead_share: float
     size_mb: float
     parameters: int | None
     macs: int | None
@@ -120,6 +129,7 @@ def _files(places: Sequence[Path]) -> Iterable[Path]:
 def _row(m: Measurement, others: Sequence[Measurement]) -> Row:
     total, quality = m.latency.total_ms, m.quality
     psnr_drop, ssim_drop = _drop(m, others)
+    first, last = _first_and_last_fps(m)
     stages = {name: summary.p50 for name, summary in m.latency.stages_ms.items()}
     return Row(
         bundle=m.subject.name,
@@ -158,6 +168,13 @@ def _row(m: Measurement, others: Sequence[Measurement]) -> Row:
         psnr_drop_db=psnr_drop,
         ssim_drop=ssim_drop,
         data=quality.data if quality else None,
+        agreement_db=m.against_float.agreement_db if m.against_float else None,
+        energy_mj=m.energy.mj_per_frame if m.energy else None,
+        memory_mb=m.memory.peak_mb - m.memory.before_mb if m.memory else None,
+        temperature_c=m.conditions.temperature_c.highest if m.conditions else None,
+        sustained_fps=last,
+        sustained_share=last / first if first and last else None,
+        overhead_share=m.latency.overhead_share,
         size_mb=m.subject.bytes / 1e6,
         parameters=m.subject.model.get("parameters"),
         macs=m.subject.model.get("macs"),
@@ -181,5 +198,12 @@ def _drop(m: Measurement, others: Sequence[Measurement]) -> tuple[float | None, 
         floats.sort(key=lambda o: (o.machine.id != m.machine.id, o.subject.target != m.subject.target))
         if floats and floats[0].quality:
             return floats[0].quality.psnr_db - m.quality.psnr_db, floats[0].quality.ssim - m.quality.ssim
+    if m.subject.digest and m.subject.precision == m.run.precision == "fp32":
+        return 0.0, 0.0
     exported = m.subject.accuracy or {}
     return exported.get("psnr_drop_db"), exported.get("ssim_drop")
+
+
+def _first_and_last_fps(m: Measurement) -> tuple[float | None, float | None]:
+    moments = m.sustained.moments if m.sustained else ()
+    return (moments[0].fps, moments[-1].fps) if moments else (None, None)

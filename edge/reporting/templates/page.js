@@ -33,28 +33,27 @@
 
   const filter = document.getElementById("filter");
   const count = document.getElementById("count");
+  const selects = [...document.querySelectorAll(".filters select")];
   const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
   const apply = () => {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const row of rows) {
-      const fits = words.every((word) => texts.get(row).includes(word));
+      const cells = [...row.cells].map((cell) => cell.textContent.trim());
+      const fits = words.every((word) => texts.get(row).includes(word))
+        && selects.every((select) => !select.value || cells.includes(select.value));
       row.hidden = !fits;
       shown += fits;
     }
-    count.textContent = words.length ? `${shown} of ${rows.length} shown` : `${rows.length} rows`;
+    count.textContent = shown < rows.length ? `${shown} of ${rows.length} shown` : `${rows.length} rows`;
   };
   filter.addEventListener("input", apply);
+  for (const select of selects) select.addEventListener("change", apply);
   apply();
 
   table.addEventListener("click", (event) => {
-    const link = event.target.closest("a[data-detail]");
-    if (!link) return;
-    event.preventDefault();
-    const detail = document.getElementById(link.dataset.detail);
-    detail.open = true;
-    detail.scrollIntoView();
-    detail.querySelector("summary").focus({ preventScroll: true });
+    const link = event.target.closest("tbody a");
+    if (link) document.getElementById(link.hash.slice(1)).open = true;
   });
 
   for (const figure of document.querySelectorAll("figure")) {

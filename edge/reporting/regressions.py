@@ -1,0 +1,142 @@
+"""Is it slower, or less clear, than it was? An answer that knows noise.
+
+A slow-down of the code moves the whole distribution of frame times, its fast end too; a busy neighbour moves the
+slow end and leaves the fast one. So the least of three ratios counts (5th, 25th and 50th percentile), each with a
+block bootstrap, and it has to exceed what two runs of the very same thing differ by on a quiet machine: `MARGIN`.
+Runs that were throttled or crowded prove nothing, and are said to prove nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.measure.statistics import Interval, split_blocks
+from edge.reporting.rows import Entry
+
+MARGIN = 0.05
+PERCENTILES = (5, 25, 50)
+RESAMPLES = 400
+LONGEST = 8000
+PSNR_MARGIN_DB = 0.05
+SSIM_MARGIN = 0.002
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """An entry next to its counterpart in the baseline.
+
+    Attributes:
+        ratio, interval: new frame time over old, the least of the percentiles' ratios; 95 %.
+        slower, faster: beyond noise and margin.
+        psnr_change_db, ssim_change: None where the two were not scored on the same pictures.
+        doubt: why the times prove nothing; empty where they do.
+    """
+
+    entry: Entry
+    baseline: Entry
+    ratio: float
+    interval: Interval
+    slower: bool
+    faster: bool
+    psnr_change_db: float | None
+    ssim_change: float | None
+    doubt: str
+
+    @property
+    def less_clear(self) -> bool:
+        worse = self.psnr_change_db is not None and self.psnr_change_db < -PSNR_MARGIN_DB
+        return worse or (self.ssim_change is not None and self.ssim_change < -SSIM_MARGIN)
+
+    @property
+    def regressed(self) -> bool:
+        return (self.slower and not self.doubt) or self.less_clear
+
+    @property
+    def sentence(self) -> str:
+        """What there is to say, in words."""
+        times = f"{self.ratio:.2f} times the frame time ({self.interval.low:.2f} to {self.interval.high:.2f})"
+        if self.doubt:
+            parts = [f"{times}, which proves nothing: {self.doubt}"]
+        elif self.slower:
+            parts = [f"slower: {times}"]
+        elif self.faster:
+            parts = [f"faster: {times}"]
+        else:
+            parts = [f"as fast as before: {times}"]
+        if self.psnr_change_db is not None:
+            word = (
+                "less clear" if self.less_clear else "as clear" if self.psnr_change_db < PSNR_MARGIN_DB else "clearer"
+            )
+            parts.append(f"{word}: {self.psnr_change_db:+.2f} dB")
+        return f"{self.entry.row.bundle}: {'; '.join(parts)}"
+
+
+def compare(entries: Sequence[Entry], baseline: Sequence[Entry]) -> tuple[list[Comparison], list[Entry]]:
+    """Each entry with the newest of the baseline that measured the same thing on the same machine.
+
+    Returns:
+        Comparisons, and the entries that have no counterpart.
+    """
+    newest: dict[tuple, Entry] = {}
+    for entry in sorted(baseline, key=lambda e: e.row.made):
+        newest[_key(entry)] = entry
+    found = [(e, newest.get(_key(e))) for e in entries]
+    return [_compared(e, b) for e, b in found if b is not None], [e for e, b in found if b is None]
+
+
+def time_ratio(old_ms: np.ndarray, new_ms: np.ndarray, seed: int = 0) -> tuple[float, Interval]:
+    """The least of the percentiles' ratios, new over old where that is above 1, and the other way round else.
+
+    Args:
+        old_ms, new_ms: frame times in the order in which they were taken.
+    """
+    rng = np.random.default_rng(seed)
+    old, new = _quantiles(old_ms, rng), _quantiles(new_ms, rng)
+    ratios = new / old  # (1 + RESAMPLES, percentiles); the first row is of all samples
+    slower = np.median(ratios[0]) >= 1
+    least = ratios.min(axis=1) if slower else ratios.max(axis=1)
+    low, high = np.percentile(least[1:], (2.5, 97.5))
+    return float(least[0]), Interval(float(low), float(high))
+
+
+def _quantiles(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    blocks = split_blocks(samples[:: -(-samples.size // LONGEST)])
+    picks = rng.integers(0, len(blocks), (RESAMPLES, len(blocks)))
+    drawn = [np.percentile(np.concatenate([blocks[i] for i in pick]), PERCENTILES) for pick in picks]
+    return np.array([np.percentile(samples, PERCENTILES), *drawn])
+
+
+def _compared(entry: Entry, baseline: Entry) -> Comparison:
+    ratio, interval = time_ratio(baseline.measurement.latency.times_ms(), entry.measurement.latency.times_ms())
+    same_pictures = entry.data_digest and entry.data_digest == baseline.data_digest
+    new, old = entry.row, baseline.row
+    doubts = [
+        f"{which} run was {mark}" for which, r in (("this", new), ("the earlier", old)) for mark in _doubts(r.marks)
+    ]
+    return Comparison(
+        entry=entry,
+        baseline=baseline,
+        ratio=ratio,
+        interval=interval,
+        slower=interval.low > 1 + MARGIN,
+        faster=interval.high < 1 / (1 + MARGIN),
+        psnr_change_db=_change(new.psnr_db, old.psnr_db) if same_pictures else None,
+        ssim_change=_change(new.ssim, old.ssim) if same_pictures else None,
+        doubt="; ".join(doubts),
+    )
+
+
+def _doubts(marks: str) -> list[str]:
+    return [mark for mark in marks.split("; ") if mark.startswith(("throttled", "crowded", "swapping", "the host"))]
+
+
+def _change(new: float | None, old: float | None) -> float | None:
+    return None if new is None or old is None else new - old
+
+
+def _key(entry: Entry) -> tuple:
+    r = entry.row
+    return entry.machine[1], r.model, r.target, r.precision, r.device, r.threads, r.width, r.height
