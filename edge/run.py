@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from pathlib import Path
@@ -12,13 +13,47 @@ from edge import command
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
+    from edge.streams.preview import Address
     from edge.streams.spec import Spec
     from edge.streams.stream import Stream
 
-EXAMPLES = """examples:
-  python -m edge.run BUNDLE --source hazy.jpg --sink clear/         one picture; clear/hazy.jpg is written
-  python -m edge.run BUNDLE --source photos/ --sink clear/          a folder of pictures, under their own names
+EXAMPLES = """sources:
+  hazy.jpg  photos/                     pictures; a folder's are taken by name, subfolders are not
+  flight.mp4                            a video file
+  /dev/video0  v4l2:0?size=1280x720&format=mjpeg
+                                        a USB camera or capture card
+  picamera2:0?size=1280x720             the camera of a Raspberry Pi
+  argus:0?size=1280x720                 the camera of a Jetson
+  rtsp://camera/1  rtsp://camera/1#transport=udp
+                                        a network camera
+  udp://0.0.0.0:5000                    MPEG-TS over UDP (srt:// and tcp:// likewise)
+  'gst:v4l2src ! image/jpeg ! jpegdec'  a GStreamer pipeline
+  - or 'raw:-?size=640x480&format=rgb24'
+                                        raw frames on standard input (rgb24, bgr24, gray, yuv420p, nv12, ...)
+  test:?size=640x480                    a made picture that moves
+
+sinks (give --sink again for more than one):
+  clear/                                pictures, under their names or numbered; clear/?format=jpg
+  clear.mp4  clear.mkv  flight-{n}.mkv  H.264, playable to the last second; {n} counts, {time} is the time
+                                        options: clear.mp4?crf=18&preset=fast, ?bitrate=4M, ?codec=hevc
+  rtsp://server/clear  udp://host:5000  H.264 to the network; options after #, as rtsp://server/clear#bitrate=2M
+  /dev/video10                          v4l2loopback: a camera for other programs
+  shm:frames                            shared memory for a detector; see examples/shared_memory_detector.py
+  window:                               a window on this machine's screen
+  - or raw:-?format=bgr24               raw frames on standard output
+  none:                                 nowhere, to measure or with --preview
+
+examples:
+  python -m edge.run BUNDLE --source hazy.jpg --sink clear/
+  python -m edge.run BUNDLE --source flight.mp4 --sink clear.mp4
+  python -m edge.run BUNDLE --source /dev/video0 --sink shm:frames --sink 'flight-{n}.mkv' --preview 8080
+  python -m edge.run BUNDLE --source rtsp://camera/1 --sink udp://10.0.0.2:5000 --auto --log-format json
+  python -m edge.run BUNDLE --source test: --preview 8080
+
+While it runs: SIGUSR1 and SIGUSR2 raise and lower the strength, SIGHUP opens the bundle again, SIGTERM and SIGINT
+end it with the output complete. What happens when something breaks stands in docs/faults.md.
 """
+TOKEN_VARIABLE = "DRACO_EDGE_TOKEN"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -29,13 +64,47 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     p.add_argument("bundle", metavar="BUNDLE", type=Path, help="what edge.export made: a folder or a .zip")
-    p.add_argument("--source", required=True, metavar="SOURCE", help="where frames come from; see the examples")
-    p.add_argument("--sink", action="append", metavar="SINK", help="where clear frames go; may be given again")
+    p.add_argument("--source", required=True, metavar="SOURCE", help="where frames come from, see below")
+    p.add_argument("--sink", action="append", metavar="SINK", help="where clear frames go, see below (default: none:)")
     p.add_argument("--device", default="auto", help="where the model runs, as edge.doctor lists it (default: auto)")
     p.add_argument("--threads", type=int, metavar="N", help="processor threads (default: the target's choice)")
-    p.add_argument(
+    look = p.add_argument_group("picture")
+    look.add_argument(
         "--strength", type=float, default=1.0, metavar="S", help="how much haze to remove, 0 to 1.5 (default: 1)"
     )
+    look.add_argument(
+        "--smooth",
+        type=float,
+        metavar="SECONDS",
+        help="average the model's answer over this time, 0 for not at all (default: 0.2 for video, 0 for pictures)",
+    )
+    look.add_argument("--auto", action="store_true", help="let the model rest while the air is clear")
+    pace = p.add_argument_group("pace")
+    pace.add_argument(
+        "--fps", type=float, metavar="N", help="ask a camera for this rate; keep at most so many frames a second"
+    )
+    pace.add_argument("--max-latency", type=float, metavar="MS", help="drop frames of a live source older than this")
+    pace.add_argument("--realtime", action="store_true", help="play a file at its own speed")
+    pace.add_argument("--frames", type=int, metavar="N", help="end after so many frames of the source")
+    faults = p.add_argument_group("faults")
+    faults.add_argument("--wait", action="store_true", help="wait for a camera or stream that is not there yet")
+    faults.add_argument("--no-reconnect", action="store_true", help="end when a live source is lost")
+    faults.add_argument(
+        "--stall",
+        type=float,
+        default=5.0,
+        metavar="SECONDS",
+        help="open a live source again that is silent so long (5)",
+    )
+    faults.add_argument("--overwrite", action="store_true", help="replace a video file that exists")
+    sight = p.add_argument_group("sight")
+    sight.add_argument(
+        "--preview",
+        metavar="PORT",
+        help="a page with before, after, figures and strength, with /metrics and /health; HOST:PORT lets others in, "
+        f"with a token ({TOKEN_VARIABLE} in the environment, or one that is made)",
+    )
+    sight.add_argument("--log-format", choices=("text", "json"), default="text", help="of the lines on standard error")
     return p
 
 
@@ -44,36 +113,61 @@ def main(argv: list[str] | None = None) -> int:
     from edge.streams.spec import parse_sink, parse_source
 
     source = parse_source(args.source)
-    sinks = [parse_sink(text) for text in args.sink or ["none"]]
+    sinks = [parse_sink(text) for text in args.sink or ["none:"]]
+    _check_numbers(args)
     _keep_originals(source, sinks)
     return _run(args, source, sinks)
 
 
 def _run(args: argparse.Namespace, source: Spec, sinks: list[Spec]) -> int:
-    from edge.bundle import Bundle
     from edge.dehazer import Dehazer
+    from edge.streams.controls import Controls
+    from edge.streams.events import Events
     from edge.streams.intake import IntakeOptions
+    from edge.streams.session import Session
     from edge.streams.sinks import make_sink
     from edge.streams.sources import make_source
-    from edge.streams.stream import Stream, StreamOptions, running
+    from edge.streams.stream import Stream, StreamOptions
 
-    live = make_source(source).live
-    stream = Stream(
-        lambda: make_source(source),
-        lambda: Dehazer(Bundle.read(args.bundle), args.device, args.threads, args.strength),
-        [(spec.text, make_sink(spec, live)) for spec in sinks],
-        StreamOptions(IntakeOptions(live=live)),
-    )
+    live = make_source(source, args.fps).live
+    smooth_s = args.smooth if args.smooth is not None else 0.0 if source.kind == "pictures" else 0.2
+    controls = Controls(args.strength, smooth_s, args.auto)
+    events = Events(as_json=args.log_format == "json")
     began = time.perf_counter()
-    with running(stream):
-        show = _Progress(stream)
-        for _ in stream.watch():
-            show()
-        show.vanish()
-    return _tell_outcome(stream, time.perf_counter() - began)
+    stream = Stream(
+        lambda: make_source(source, args.fps),
+        lambda: Dehazer(args.bundle, args.device, args.threads),
+        [(spec.text, make_sink(spec, live, args.overwrite)) for spec in sinks],
+        StreamOptions(
+            IntakeOptions(
+                live=live,
+                reconnect=not args.no_reconnect,
+                wait=args.wait,
+                fps=args.fps,
+                realtime=args.realtime,
+                frames=args.frames,
+            ),
+            max_latency_ms=args.max_latency,
+            stall_s=args.stall,
+        ),
+        controls=controls,
+        events=events,
+    )
+    Session(stream, controls, events, preview=_preview_address(args.preview), source=source.text).run()
+    return _tell_outcome(stream, time.perf_counter() - began, args.log_format == "json")
 
 
-def _tell_outcome(stream: Stream, seconds: float) -> int:
+def _preview_address(text: str | None) -> Address | None:
+    if text is None:
+        return None
+    import secrets
+
+    from edge.streams.preview import Address
+
+    return Address.parse(text, os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(16))
+
+
+def _tell_outcome(stream: Stream, seconds: float, as_json: bool) -> int:
     figures = stream.figures
     faulty = stream.faulty_frames()
     first = figures.sinks[0]
@@ -85,57 +179,52 @@ def _tell_outcome(stream: Stream, seconds: float) -> int:
         parts.append(f"{first.delivered / seconds:.1f} a second")
     if model is not None:
         parts.append(f"model {model:.1f} ms on {stream.clearing.dehazer.device}")
-    command.say(", ".join(parts))
-    for line in faulty[:20]:
-        command.say(f"not done: {line}")
-    if len(faulty) > 20:
-        command.say(f"not done: {len(faulty) - 20} more")
+    if lost := figures.dropped + first.dropped:
+        parts.append(f"{lost} dropped for newer ones")
+    if figures.uncleared:
+        parts.append(f"{figures.uncleared} passed as they came")
+    stream.events("ended", "info", ", ".join(parts))
+    if not as_json:
+        for line in faulty[:20]:
+            command.say(f"not done: {line}")
+        if len(faulty) > 20:
+            command.say(f"not done: {len(faulty) - 20} more")
     for outlet in stream.outlets:
-        if outlet.sink.made and first.delivered:
-            print(outlet.sink.made)
-    if faulty:
+        if outlet.made and outlet.figures.delivered:
+            print(outlet.made)
+    if faulty and not stream.live:
         raise EdgeError(f"{len(faulty)} of {figures.captured} could not be done; they are named above")
     return 0
+
+
+def _check_numbers(args: argparse.Namespace) -> None:
+    """
+    Raises:
+        EdgeError: an option that has to be greater than 0 is not.
+    """
+    for name in ("fps", "max_latency", "frames", "stall"):
+        value = getattr(args, name)
+        if value is not None and not value > 0:
+            raise EdgeError(f"--{name.replace('_', '-')} must be greater than 0, not {value:g}")
 
 
 def _keep_originals(source: Spec, sinks: list[Spec]) -> None:
     """
     Raises:
-        EdgeError: a sink is the place that the source reads from.
+        EdgeError: a sink is the place that the source reads from, or two sinks are the same place.
     """
-    place = Path(source.place)
+    places = [spec.place for spec in sinks if spec.kind != "none"]
+    for place in places:
+        if places.count(place) > 1:
+            raise EdgeError(f"--sink {place} is given twice")
+    origin = Path(source.place)
     if source.kind == "pictures":
-        place = place if place.is_dir() else place.parent
+        origin = origin if origin.is_dir() else origin.parent
     elif source.kind != "video":
         return
     for sink in sinks:
-        if sink.kind == source.kind and Path(sink.place).resolve() == place.resolve():
+        if sink.kind == source.kind and Path(sink.place).resolve() == origin.resolve():
             raise EdgeError(f"--sink {sink.text} would overwrite the source; choose another place")
-
-
-class _Progress:
-    """One line of standard error while it is a terminal."""
-
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-        self._shown = sys.stderr.isatty()
-        self._next = 0.0
-
-    def __call__(self) -> None:
-        now = time.monotonic()
-        if not self._shown or now < self._next:
-            return
-        self._next = now + 0.2
-        figures, info = self._stream.figures, self._stream.intake.info
-        total = f"/{info.frames}" if info and info.frames else ""
-        line = f"frame {figures.sinks[0].delivered}{total}, {figures.rate.per_second():.1f} a second"
-        if figures.dropped:
-            line += f", {figures.dropped} dropped"
-        print(f"\r\033[K{line}", end="", file=sys.stderr, flush=True)
-
-    def vanish(self) -> None:
-        if self._shown:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ class Outlet(threading.Thread):
     ) -> None:
         super().__init__(name=f"sink {name}", daemon=True)
         self.sink = sink
+        self.drain_s = sink.drain_s
         self.mailbox = Mailbox(1 if live else 2, newest_wins=live)
         self.figures = SinkFigures(name)
         self._live = live
@@ -49,6 +50,11 @@ class Outlet(threading.Thread):
         self._backoff = Backoff()
         self.fault: EdgeError | None = None
         self.unwritten: list[str] = []
+
+    @property
+    def made(self) -> str:
+        """What the sink made; see `Sink`."""
+        return self.sink.made
 
     def run(self) -> None:
         try:
@@ -111,3 +117,24 @@ class Outlet(threading.Thread):
             if not self._live and self.fault is None:
                 self.fault = error
             self._events("sink_close_failed", "warning", str(error), sink=self.figures.name)
+
+
+class Handover:
+    """In place of an `Outlet`, where the program itself takes the frames from the mailbox."""
+
+    def __init__(self, name: str, live: bool) -> None:
+        self.mailbox = Mailbox(1 if live else 2, newest_wins=live)
+        self.figures = SinkFigures(name)
+        self.fault: EdgeError | None = None
+        self.unwritten: list[str] = []
+        self.drain_s = 0.0
+        self.made = ""
+
+    def start(self) -> None:
+        """There is no thread to start."""
+
+    def is_alive(self) -> bool:
+        return False
+
+    def join(self, timeout: float | None = None) -> None:
+        """There is no thread to wait for."""

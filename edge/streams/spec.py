@@ -136,8 +136,8 @@ def _url_or_kind(text: str, kinds: tuple[str, ...]) -> Spec | None:
     head, _, rest = text.partition(":")
     if head in URL_SCHEMES and rest.startswith("//"):
         # An address may have a query of its own, so options follow a number sign, which is never sent.
-        address, _, options = text.partition("#")
-        return Spec(text, "network", address, dict(parse_qsl(options, keep_blank_values=True)))
+        address, _, fragment = text.partition("#")
+        return Spec(text, "network", address, dict(parse_qsl(fragment, keep_blank_values=True)))
     kind, question, _ = head.partition("?")
     if kind not in kinds:
         return None

@@ -13,13 +13,14 @@ import numpy as np
 
 from edge.errors import EdgeError
 from edge.streams.clearing import Clearing
+from edge.streams.controls import Controls
 from edge.streams.events import Events
 from edge.streams.faults import ModelFault, SourceStalled
 from edge.streams.figures import Figures
 from edge.streams.frame import Frame, StreamInfo
 from edge.streams.intake import Intake, IntakeOptions
 from edge.streams.mailbox import Closed, Mailbox
-from edge.streams.outlet import Outlet
+from edge.streams.outlet import Handover, Outlet
 from edge.streams.pace import Timeline
 from edge.streams.sinks import Sink
 from edge.streams.sources import Source
@@ -61,6 +62,12 @@ class Stream:
         make_source: makes the source, and makes it anew after a fault.
         open_dehazer: makes the model, and makes it anew after a fault.
         sinks: with a name each; the first is the one whose latency and rate are told.
+        controls: what may be changed meanwhile.
+
+    Attributes:
+        onlooker: sees frames before and after the model; may be set at any time.
+        live: frames come at their own pace.
+        figures, events, timeline, intake, outlets, clearing: its parts, to read figures from.
     """
 
     def __init__(
@@ -70,29 +77,38 @@ class Stream:
         sinks: list[tuple[str, Sink]],
         options: StreamOptions,
         *,
+        controls: Controls | None = None,
         events: Events | None = None,
-        onlooker: Onlooker | None = None,
     ) -> None:
         self.figures = Figures()
         self.events = events or Events()
         self.timeline = Timeline(keep_origin=not options.intake.live)
         self._options = options
         self._make_source = make_source
-        self._onlooker = onlooker
-        live = options.intake.live
+        self.onlooker: Onlooker | None = None
+        self.live = live = options.intake.live
         self._inbox = Mailbox(1 if live else 2, newest_wins=live)
         self.intake = self._make_intake()
         self._abandoned: list[Intake] = []
-        self.outlets = [
-            Outlet(sink, name, live=live, figures=self.figures, events=self.events, info=self._info)
-            for name, sink in sinks
-        ]
-        self.figures.sinks = [outlet.figures for outlet in self.outlets]
-        self.clearing = Clearing(open_dehazer, live, self.figures, self.events)
+        self.outlets: list[Outlet | Handover] = []
+        for name, sink in sinks:
+            self.add_outlet(Outlet(sink, name, live=live, figures=self.figures, events=self.events, info=self._info))
+        self.clearing = Clearing(
+            open_dehazer,
+            controls=controls or Controls(),
+            pass_through=live,
+            figures=self.figures,
+            events=self.events,
+        )
         self._model_thread = threading.Thread(target=self._clear_frames, name="model", daemon=True)
         self._model_error: EdgeError | None = None
         self.uncleared: list[str] = []
         self.stopped = threading.Event()
+
+    def add_outlet(self, outlet: Outlet | Handover) -> None:
+        """One more place that frames go to; before `start`."""
+        self.outlets.append(outlet)
+        self.figures.sinks.append(outlet.figures)
 
     def start(self) -> None:
         for outlet in self.outlets:
@@ -135,7 +151,7 @@ class Stream:
         for outlet in self.outlets:
             outlet.mailbox.close()
         for outlet in self.outlets:
-            outlet.join(max(outlet.sink.drain_s, 0.4))
+            outlet.join(max(outlet.drain_s, 0.4))
         if not self._model_thread.is_alive():
             self.clearing.close()
         for error in (*(outlet.fault for outlet in self.outlets), self._model_error, self.intake.fault):
@@ -147,7 +163,7 @@ class Stream:
         return self.intake.broken + self.uncleared + [line for outlet in self.outlets for line in outlet.unwritten]
 
     def _drain_s(self) -> float:
-        return max((outlet.sink.drain_s for outlet in self.outlets), default=0.0)
+        return max((outlet.drain_s for outlet in self.outlets), default=0.0)
 
     def _info(self) -> StreamInfo:
         return self.intake.info or StreamInfo()
@@ -212,11 +228,11 @@ class Stream:
                 outlet.mailbox.close()
 
     def _clear(self, frame: Frame) -> None:
-        looked_at = self._onlooker is not None and self._onlooker.wants()
+        onlooker = self.onlooker
+        looked_at = onlooker is not None and onlooker.wants()
         before = frame.picture
-        live = self._options.intake.live
         try:
-            after = self.clearing(frame, in_place=frame.owned and not live and not looked_at)
+            after = self.clearing(frame, in_place=frame.owned and not self.live and not looked_at)
         except ModelFault as error:
             with self.figures.lock:
                 self.figures.broken += 1
@@ -224,8 +240,8 @@ class Stream:
                 self.uncleared.append(f"{frame.name or f'frame {frame.number}'}: {error}")
             return
         frame.picture = after
-        if looked_at and self._onlooker is not None:
-            self._onlooker.show(before, after)
+        if onlooker is not None and looked_at:
+            onlooker.show(before, after)
         self.figures.processed += 1
         for outlet in self.outlets:
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from collections.abc import Mapping
 from fractions import Fraction
@@ -194,7 +195,5 @@ def _bits(text: str) -> int:
 
 def _close_quietly(container: Any) -> None:
     if container is not None:
-        try:
+        with contextlib.suppress(Exception):  # the error that led here says more
             container.close()
-        except Exception:
-            pass

@@ -38,7 +38,7 @@ class RawSink:
         picture = fit(frame.picture, *self._size)
         if self._format == "bgr24":
             picture = picture[..., ::-1]
-        left = memoryview(np.ascontiguousarray(picture)).cast("B")
+        left = np.ascontiguousarray(picture).data.cast("B")
         try:
             while left:
                 left = left[os.write(self._handle, left) :]

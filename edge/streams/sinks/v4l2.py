@@ -48,7 +48,7 @@ class V4L2Sink:
     def write(self, frame: Frame) -> None:
         coded = cv2.cvtColor(fit(frame.picture, *self._size), cv2.COLOR_RGB2YUV_I420)
         try:
-            os.write(self._handle, memoryview(np.ascontiguousarray(coded)).cast("B"))
+            os.write(self._handle, np.ascontiguousarray(coded).data.cast("B"))
         except OSError as error:
             raise SinkLost(f"{self._place} takes no more frames: {error.strerror}") from error
 

@@ -45,7 +45,7 @@ class GStreamerSource(LibavSource):
             raise SourceError(f"the GStreamer pipeline cannot be read ({error})") from error
         reading, writing = os.pipe()
         tail = f"! videoconvert ! video/x-raw,format=I420 ! y4menc ! fdsink sync=false fd={writing}".split()
-        self._complaints = tempfile.TemporaryFile()
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close
         self._process = subprocess.Popen(
             [program, "-q", *elements, *tail],
             stdin=subprocess.DEVNULL,

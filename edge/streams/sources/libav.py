@@ -102,7 +102,8 @@ class LibavSource:
         except (av.error.FFmpegError, OSError) as error:
             raise SourceLost(f"{self.name} was lost ({_reason(error)})") from error
         if frame is None:
-            return self._ended()
+            self._ended()
+            return None
         if isinstance(frame, Exception):
             raise BrokenFrame(f"{self.name}: a frame after number {self._seen} is broken ({_reason(frame)})") from frame
         self._seen += 1

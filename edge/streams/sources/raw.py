@@ -60,7 +60,7 @@ class RawSource:
     def read(self) -> Frame | None:
         doubled, conversion = FORMATS[self._format]
         buffer = np.empty(self._width * self._height * doubled // 2, np.uint8)
-        filled, view = 0, memoryview(buffer)
+        filled, view = 0, buffer.data
         while filled < len(buffer):
             count = os.readv(self._handle, [view[filled:]])
             if count == 0:
@@ -85,8 +85,6 @@ class RawSource:
 
     def _rgb(self, buffer: np.ndarray, conversion: int | None) -> np.ndarray:
         height, width = self._height, self._width
-        if self._format in ("yuv420p", "nv12"):
-            array = buffer.reshape(height * 3 // 2, width)
-        else:
-            array = buffer.reshape(height, width, -1)
+        shape = (height * 3 // 2, width) if self._format in ("yuv420p", "nv12") else (height, width, -1)
+        array: np.ndarray = buffer.reshape(shape)
         return array if conversion is None else cv2.cvtColor(array, conversion)

@@ -1,0 +1,197 @@
+"""A page to watch a stream by: before and after, live figures, strength; metrics and health on the same port.
+
+Nobody who looks can hold the stream up: a frame is kept for the page only when a browser is waiting for one, and
+scaling and JPEG happen in the browser's own thread here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import threading
+import time
+from dataclasses import dataclass
+from http.server import ThreadingHTTPServer
+from socket import SHUT_RDWR, socket
+from typing import Any
+
+import cv2
+import numpy as np
+
+from edge.errors import EdgeError
+from edge.streams.controls import Controls
+from edge.streams.faults import PortTaken
+from edge.streams.pages import REQUEST_S, Handler
+from edge.streams.status import Status
+
+MOST_CLIENTS = 8
+WIDEST = 960
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the preview listens.
+
+    Attributes:
+        token: what a client has to show; empty for this machine only.
+    """
+
+    host: str
+    port: int
+    token: str = ""
+
+    @staticmethod
+    def parse(text: str, token: str) -> Address:
+        """From PORT, HOST:PORT or [HOST]:PORT; the token holds only where others can reach the address.
+
+        Raises:
+            EdgeError: none of these.
+        """
+        host, colon, port = text.rpartition(":")
+        host = host.strip("[]") if colon else "127.0.0.1"
+        if not port.isdigit() or int(port) > 65535 or (colon and not host):
+            raise EdgeError(f"--preview takes PORT (this machine only) or HOST:PORT such as 0.0.0.0:8080, not {text!r}")
+        return Address(host, int(port), "" if _is_loopback(host) else token)
+
+
+class Preview:
+    """Serves the page until it is closed; see `edge.streams.stream.Onlooker`.
+
+    Raises:
+        PortTaken: another program listens there.
+        EdgeError: the address is not this machine's.
+    """
+
+    def __init__(self, address: Address, controls: Controls, status: Status) -> None:
+        self.controls = controls
+        self.status = status
+        self.token = address.token
+        self._changed = threading.Condition()
+        self._waiting = 0
+        self._pair: tuple[np.ndarray, np.ndarray] | None = None
+        self._count = 0
+        try:
+            self._server = _Server(address, self)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise PortTaken(f"port {address.port} of {address.host} is taken; choose another --preview") from error
+            raise EdgeError(f"cannot listen on {address.host}:{address.port}: {error.strerror}") from error
+        self.port = self._server.server_address[1]
+        shown = f"[{address.host}]" if ":" in address.host else address.host
+        self.url = f"http://{shown}:{self.port}/" + (f"?token={self.token}" if self.token else "")
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, name="preview", daemon=True
+        )
+        self._thread.start()
+
+    def wants(self) -> bool:
+        """Whether somebody waits for a frame."""
+        return self._waiting > 0
+
+    def show(self, before: np.ndarray, after: np.ndarray) -> None:
+        """Hand over a frame, uint8 RGB (H, W, 3), as it came and cleared. The arrays are kept, not copied."""
+        with self._changed:
+            self._pair = (before, after)
+            self._count += 1
+            self._changed.notify_all()
+
+    def next_pair(self, timeout_s: float) -> bytes | None:
+        """A JPEG of the next frame, before above after, at most 960 pixels wide; None when none comes in time."""
+        deadline = time.monotonic() + timeout_s
+        with self._changed:
+            seen, self._waiting = self._count, self._waiting + 1
+            try:
+                while self._count == seen:
+                    left = deadline - time.monotonic()
+                    if left <= 0:
+                        return None
+                    self._changed.wait(left)
+                pair = self._pair
+            finally:
+                self._waiting -= 1
+                if not self._waiting:
+                    self._pair = None
+        assert pair is not None
+        scale = min(1.0, WIDEST / pair[0].shape[1])
+        size = (max(1, round(pair[0].shape[1] * scale)), max(1, round(pair[0].shape[0] * scale)))
+        stacked = np.vstack([cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pair])
+        _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(stacked, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])
+        return jpeg.tobytes()
+
+    def close(self) -> None:
+        """Hang up on everybody and free the port."""
+        self._server.shutdown()
+        self._server.hang_up_all()
+        self._server.server_close()
+        self._thread.join(1)
+
+
+class _Server(ThreadingHTTPServer):
+    """At most eight clients, none of them for long without a request."""
+
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 16
+
+    def __init__(self, address: Address, preview: Preview) -> None:
+        self.preview = preview
+        if ":" in address.host:
+            import socket as sockets
+
+            self.address_family = sockets.AF_INET6
+        self._lock = threading.Lock()
+        self._deadlines: dict[socket, float] = {}
+        super().__init__((address.host, address.port), Handler)
+
+    def server_bind(self) -> None:
+        # The base class looks up the machine's name here, over the network where need be.
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
+        with self._lock:
+            if len(self._deadlines) >= MOST_CLIENTS:
+                return False
+            self._deadlines[request] = time.monotonic() + REQUEST_S
+        return True
+
+    def give_time(self, request: socket, seconds: float) -> None:
+        """The client of that connection may take so long from now."""
+        with self._lock:
+            if request in self._deadlines:
+                self._deadlines[request] = time.monotonic() + seconds
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._deadlines.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        now = time.monotonic()
+        with self._lock:
+            late = [request for request, deadline in self._deadlines.items() if deadline < now]
+        for request in late:
+            _hang_up(request)
+
+    def hang_up_all(self) -> None:
+        with self._lock:
+            everybody = list(self._deadlines)
+        for request in everybody:
+            _hang_up(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away is no event."""
+
+
+def _hang_up(request: socket) -> None:
+    with contextlib.suppress(OSError):  # it has hung up itself
+        request.shutdown(SHUT_RDWR)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
