@@ -29,7 +29,8 @@ class Dehazer:
     Args:
         bundle: path of a bundle, or one that was read.
         device: as `--device` of the bundle's target; ``auto`` for the best that is here.
-        threads: processor threads; None for the target's own choice.
+        threads: processor threads, of the runtime and of the image library (there for the whole process); None for
+            their own choice.
         strength: how much of the haze to remove, in [0, 1.5]; 0 gives the input back bit for bit.
 
     Attributes:
@@ -58,6 +59,8 @@ class Dehazer:
                 f"{self.bundle.path}: its coefficients have the form {manifest.model.get('coefficients')!r}; this version "
                 f"knows {coefficients.FORM!r}: export the bundle again with this version"
             )
+        if threads is not None:
+            cv2.setNumThreads(threads)
         self.strength = strength
         self.timing: FrameTiming | None = None
         self._network = targets.load(manifest.target).open(self.bundle, device, threads)

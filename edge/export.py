@@ -131,10 +131,10 @@ def _export(
     from edge.dehazer import Dehazer
     from edge.fidelity import compare, golden_frames
 
-    draft = _assembled(model, target, options)
+    draft = assembled(model, target, options)
     command.say(f"running it against the float32 model on {data}")
-    plain = _assembled(model, targets.load("onnx"), targets.BuildOptions("fp32"))
-    with Dehazer(plain, "CPU") as reference, Dehazer(draft) as artefact:
+    plain = assembled(model, targets.load("onnx"), targets.BuildOptions("fp32"))
+    with Dehazer(plain, "CPU") as reference, Dehazer(draft, _device(target)) as artefact:
         fidelity = compare(reference, artefact, pairs, data)
         goldens, files = golden_frames(artefact, options.precision)
     if options.max_drop_db is not None and fidelity.psnr_drop_db > options.max_drop_db:
@@ -146,8 +146,8 @@ def _export(
     return Bundle.assemble(manifest, {**draft.files, **files})
 
 
-def _assembled(model: SourceModel, target: targets.Target, options: targets.BuildOptions) -> Bundle:
-    """Build the artefact and put it into a bundle in memory."""
+def assembled(model: SourceModel, target: targets.Target, options: targets.BuildOptions) -> Bundle:
+    """Build the artefact and put it into a bundle in memory, not yet measured and without golden frames."""
     from edge.bundle import Bundle, Manifest
 
     artefact = target.build(model, options)
@@ -209,8 +209,13 @@ def _write(bundle: Bundle, destination: Path) -> None:
     from edge.dehazer import Dehazer
 
     write_bundle(destination, bundle.manifest, bundle.files)
-    with Dehazer(Bundle.read(destination)) as dehazer:
+    with Dehazer(Bundle.read(destination), _device(targets.load(bundle.manifest.target))) as dehazer:
         dehazer.verify()
+
+
+def _device(target: targets.Target) -> str:
+    """Where to run a fresh artefact; a target for boards may name what a workstation has instead."""
+    return getattr(target, "export_device", "auto")
 
 
 def _summary(bundle: Bundle) -> str:

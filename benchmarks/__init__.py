@@ -1,0 +1,1 @@
+"""The project's own speed figures. Not installed with the package."""

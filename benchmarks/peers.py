@@ -1,0 +1,118 @@
+"""`make bench`: the edge model against AOD-Net and the full model, in one run, on one thread.
+
+What is timed is the whole way from a uint8 frame to a uint8 frame, through the same `Dehazer`. Subjects take turns
+of a quarter of a second, so that a busy machine slows all alike, and ratios are taken over pairs of turns.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+import targets
+from benchmarks.aod_net import write_aod_net
+from edge import command
+from edge.bundle import Bundle
+from edge.dehazer import Dehazer
+from edge.export import SHIPPED, assembled
+from edge.measure import loop
+from edge.measure.machine import this_machine, versions
+from edge.measure.statistics import percentile, ratio_of_medians
+from quantization.calibration import made_set
+from targets.source import SourceModel
+
+WIDTH, HEIGHT = 640, 480
+EDGE = "edge-m INT8"
+PEERS = {"AOD-Net float32": 12.0, "full model float32": 250.0}  # how many times as long each takes, at least
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="python -m benchmarks.peers",
+        description="Time the edge model, AOD-Net's architecture and the full model's released graph on one thread of "
+        "this machine, 640x480, OpenVINO. Peers have random weights: this is about speed only.",
+    )
+    p.add_argument("--rounds", type=int, default=30, metavar="N", help="turns of each subject (default: 30)")
+    p.add_argument("--out", type=Path, default=Path("out/benchmarks"), metavar="DIR", help="(default: out/benchmarks)")
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        bundles = _bundles(Path(folder))
+    frames = [np.random.default_rng(n).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for n in range(4)]
+    dehazers = {name: Dehazer(bundle, "CPU", threads=1) for name, bundle in bundles.items()}
+    plan = loop.Plan(warmup_runs=2, warmup_s=0.5, runs=args.rounds, seconds=0.0)
+    for dehazer in dehazers.values():
+        loop.warm_up(dehazer, frames, plan)
+    command.say(f"timing {', '.join(dehazers)}: {args.rounds} turns each")
+    series = dict(
+        zip(dehazers, loop.measure(list(dehazers.values()), frames, _until_slowest(args.rounds)), strict=True)
+    )
+    result = {
+        "machine": this_machine().processor,
+        "versions": versions("openvino"),
+        "frame": [WIDTH, HEIGHT],
+        "threads": 1,
+        "median_ms": {name: percentile(s.times_ms(), 50) for name, s in series.items()},
+        "precision": {name: d.precision for name, d in dehazers.items()},
+        "times": {},
+    }
+    for name, at_least in PEERS.items():
+        ratio, interval = ratio_of_medians(*([turn[:, 0] for turn in series[n].rounds] for n in (EDGE, name)))
+        result["times"][name] = {"ratio": ratio, "interval": [interval.low, interval.high], "wanted": at_least}
+    _show(result)
+    args.out.mkdir(parents=True, exist_ok=True)
+    path = args.out / "peers.json"
+    path.write_text(json.dumps(result, indent=2) + "\n")
+    print(path)
+    return 0
+
+
+def _until_slowest(rounds: int) -> loop.Plan:
+    """Turns go on until the slowest subject, which has one frame a turn, had `rounds` of them."""
+    return loop.Plan(warmup_runs=0, warmup_s=0.0, runs=rounds, seconds=0.25 * rounds)
+
+
+def _bundles(folder: Path) -> dict[str, Bundle]:
+    openvino = targets.load("openvino")
+    edge = SourceModel.read(SHIPPED["edge"])
+    calibration = made_set(edge.card.width, edge.card.height, edge.card.kind, pictures=32)
+    float32 = targets.BuildOptions("fp32")
+    command.say("building the edge model in INT8 and float32, AOD-Net, and the full model's released graph")
+    return {
+        EDGE: assembled(edge, openvino, targets.BuildOptions("int8", calibration)),
+        "edge-m float32": assembled(edge, openvino, float32),
+        "AOD-Net float32": assembled(write_aod_net(folder / "aod.onnx", WIDTH, HEIGHT), openvino, float32),
+        "full model float32": assembled(_full_model(folder), openvino, float32),
+    }
+
+
+def _full_model(folder: Path) -> SourceModel:
+    command.require("torch", "train")
+    from training import models
+    from training.checkpoint import save_checkpoint
+    from training.export_onnx import export_onnx
+
+    form = {"form": "released"}
+    checkpoint = save_checkpoint(folder / "full.safetensors", models.build("draco-paper", form), "draco-paper", form)
+    return SourceModel.read(export_onnx(checkpoint, folder / "full.onnx", size=(WIDTH, HEIGHT), name="full"))
+
+
+def _show(result: dict) -> None:
+    print(f"{result['machine']}, one thread, {WIDTH}x{HEIGHT}, OpenVINO {result['versions'].get('openvino', '')}")
+    for name, median in result["median_ms"].items():
+        print(f"  {name:20} {median:8.2f} ms a frame, computed in {result['precision'][name]}")
+    for name, row in result["times"].items():
+        low, high = row["interval"]
+        print(f"  {name} takes {row['ratio']:.1f} times as long as {EDGE} (95 %: {low:.1f} to {high:.1f})")
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))
