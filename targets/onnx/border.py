@@ -11,7 +11,7 @@ from edge import command
 INPUT = "picture_u8"
 
 
-def with_uint8_border(model: Any, kind: str) -> Any:
+def with_uint8_border(model: Any, kind: str, cast_first: bool = False) -> Any:
     """The same model, taking uint8 RGB (1, H, W, 3).
 
     Outputs of four dimensions become NHWC, float32 for a grid model's coefficients and uint8 for a frame model's
@@ -20,15 +20,21 @@ def with_uint8_border(model: Any, kind: str) -> Any:
     Args:
         model: an `onnx.ModelProto` with one float input (1, 3, H, W); it is changed in place.
         kind: ``grid`` or ``frame``.
+        cast_first: go to float before turning to NCHW; slower on a processor, but TensorRT takes uint8 no further.
     """
     onnx = command.require("onnx", "export")
     make, numbers, kinds = onnx.helper.make_node, onnx.numpy_helper.from_array, onnx.TensorProto
     graph = model.graph
     inner = graph.input[0]
     _, channels, height, width = (d.dim_value for d in inner.type.tensor_type.shape.dim)
+    steps: list[tuple[str, str, dict[str, Any]]] = [
+        ("Transpose", "border/to_nchw", {"perm": [0, 3, 1, 2]}),
+        ("Cast", "border/to_float", {"to": kinds.FLOAT}),
+    ]
+    (first, first_name, how), (second, second_name, then) = reversed(steps) if cast_first else steps
     before = [
-        make("Transpose", [INPUT], ["border/nchw"], "border/to_nchw", perm=[0, 3, 1, 2]),
-        make("Cast", ["border/nchw"], ["border/float"], "border/to_float", to=kinds.FLOAT),
+        make(first, [INPUT], ["border/half_way"], first_name, **how),
+        make(second, ["border/half_way"], ["border/float"], second_name, **then),
         make("Mul", ["border/float", "border/scale"], [inner.name], "border/to_unit"),
     ]
     graph.initializer.append(numbers(np.float32(1 / 255), "border/scale"))

@@ -56,29 +56,36 @@ class _Pictures:
         return None if picture is None else {self._name: (picture.transpose(2, 0, 1)[None] / 255).astype(np.float32)}
 
 
+def calibration_reader(pictures: Any, name: str) -> Any:
+    """The pictures (uint8 RGB) as ONNX Runtime's quantizer reads them, for the input of that name."""
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(_Pictures, CalibrationDataReader):
+        pass
+
+    return Reader(pictures, name)
+
+
 def _quantized(graph: Any, model: SourceModel, options: BuildOptions) -> tuple[Any, dict[str, Any]]:
     """uint8 activations, int8 weights per channel: ONNX Runtime's accurate choice on processors."""
     if options.quantizer != "default":
         raise EdgeError(f"the onnx target has no quantizer {options.quantizer!r}; leave --quantizer out")
     onnx = command.require("onnx", "export")
     command.require("onnxruntime", "onnx")
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Reader(_Pictures, CalibrationDataReader):
-        pass
-
     # As in the openvino target: the last layers put out logarithms of gains, and cost next to nothing in float.
-    kept = _last_convolutions(graph) if model.card.kind == "grid" else []
+    kept = last_convolutions(graph) if model.card.kind == "grid" else []
     options.say(f"INT8 by ONNX Runtime from {len(options.calibration)} pictures; {len(kept)} last layers stay float")
     with tempfile.TemporaryDirectory() as folder:
         prepared, quantized = Path(folder, "prepared.onnx"), Path(folder, "quantized.onnx")
         quant_pre_process(model.onnx, prepared, skip_symbolic_shape=True)
-        kept = _last_convolutions(onnx.load(prepared)) if kept else []
+        kept = last_convolutions(onnx.load(prepared)) if kept else []
         quantize_static(
             prepared,
             quantized,
-            Reader(options.calibration, graph.graph.input[0].name),
+            calibration_reader(options.calibration, graph.graph.input[0].name),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
             activation_type=QuantType.QUInt8,
@@ -102,13 +109,13 @@ def _sort(graph: Any) -> None:
     graph.node.extend(ordered)
 
 
-def _last_convolutions(graph: Any) -> list[str]:
+def last_convolutions(graph: Any) -> list[str]:
     """Names of the convolutions nearest to each output."""
     makers = {output: node for node in graph.graph.node for output in node.output}
     names = []
     for output in graph.graph.output:
         node = makers[output.name]
-        while node.op_type not in ("Conv", "Gemm", "MatMul"):
+        while node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
             node = makers[node.input[0]]
         names.append(node.name)
     return names

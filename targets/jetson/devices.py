@@ -1,0 +1,71 @@
+"""Where a bundle for a Jetson can run: TensorRT itself, ONNX Runtime with an NVIDIA provider, or, if asked, the CPU."""
+
+from __future__ import annotations
+
+import importlib.util
+
+from edge.bundle import Bundle
+from edge.errors import BundleError, DeviceUnavailable, EdgeError
+from targets import Device, Network
+
+FILE = "model.onnx"
+PROVIDERS = {"TENSORRT-ORT": "TensorrtExecutionProvider", "CUDA": "CUDAExecutionProvider"}
+ADVICE = (
+    "on a Jetson: sudo apt install nvidia-jetpack python3-libnvinfer, a virtual environment with "
+    "--system-site-packages, and in it: pip install cuda-python (python -m edge.doctor says what is missing)"
+)
+
+
+def devices() -> tuple[tuple[Device, ...], dict[str, str], tuple[str, ...]]:
+    """The places that are here, best first; versions of what was found; a line for each thing that is missing."""
+    found: list[Device] = []
+    versions: dict[str, str] = {}
+    missing: list[str] = []
+    if importlib.util.find_spec("tensorrt"):
+        try:
+            import tensorrt
+
+            from targets.jetson.cuda import gpu_name
+
+            versions["tensorrt"] = tensorrt.__version__
+            found.append(Device("GPU", f"{gpu_name()}, TensorRT {tensorrt.__version__}"))
+        except (ImportError, EdgeError) as error:
+            missing.append(f"tensorrt: {error}")
+    else:
+        missing.append(f"tensorrt: {ADVICE}")
+    if importlib.util.find_spec("onnxruntime"):
+        import onnxruntime
+
+        versions["onnxruntime"] = onnxruntime.__version__
+        here = onnxruntime.get_available_providers()
+        found += [Device(name, f"ONNX Runtime, {p}") for name, p in PROVIDERS.items() if p in here]
+        found.append(Device("CPU", "ONNX Runtime, for comparison only"))
+    return tuple(found), versions, tuple(missing)
+
+
+def open_network(bundle: Bundle, device: str, threads: int | None) -> Network:
+    """See `targets.Target.open`.
+
+    Args:
+        device: ``auto`` or ``GPU`` for the best on the GPU; ``TENSORRT-ORT`` or ``CUDA`` for ONNX Runtime's providers;
+            ``CPU`` only if asked for.
+    """
+    if FILE not in bundle.files:
+        raise BundleError(f"{bundle.path}: {FILE} is missing; it was not made for the jetson target")
+    here, _, missing = devices()
+    names = [place.name for place in here]
+    wanted = device.upper()
+    if wanted in ("AUTO", "GPU"):
+        wanted = next((name for name in names if name != "CPU"), "")
+    if wanted not in names:
+        raise DeviceUnavailable(
+            f"no {device} for this bundle on this machine: {'; '.join(missing) or ADVICE}; "
+            "--device CPU runs it slowly on the processor"
+        )
+    if wanted == "GPU":
+        from targets.jetson.tensorrt_network import TensorRTNetwork
+
+        return TensorRTNetwork(bundle)
+    from targets.jetson.ort_network import OnnxRuntimeNetwork
+
+    return OnnxRuntimeNetwork(bundle, wanted, PROVIDERS.get(wanted, "CPUExecutionProvider"), threads)
