@@ -34,7 +34,7 @@ from edge.measure.pairs import find_pairs
 from training import synthesis
 from training.synthesis import Generator, HazeMap
 
-KEPT_PIXELS = 320  # longest side of a picture in memory, as a multiple of the network's input: twice 160
+KEPT = 2  # longest side of a picture in memory, as a multiple of that of the samples: windows are half of it or more
 DEPTH_UNIT = 20.0  # grey levels of a depth picture for one unit of depth
 ENDLESS = 2**40
 
@@ -127,7 +127,7 @@ def build(
 
 def _pairs(root: Path, size: tuple[int, int], folder: str, leave_out: str = "", vary: float = 0.5) -> Draw:
     """Pairs as they are; with probability `vary` the haze between the two is thinned or thickened."""
-    pictures = [(_read(h), _read(c)) for h, c in kept_pairs(root / folder, leave_out)]
+    pictures = [(_read(h, size), _read(c, size)) for h, c in kept_pairs(root / folder, leave_out)]
 
     def draw(rng: Generator) -> Sample:
         hazy, clear = pictures[rng.integers(len(pictures))]
@@ -144,7 +144,7 @@ def _depth(root: Path, size: tuple[int, int], folder: str, exact: float = 0.5, d
     """Clear pictures with depth; `exact`: share of samples hazed just as the RESIDE benchmark does it."""
     scenes = []
     for path in _pictures(root / folder / "clear"):
-        clear = _read(path)
+        clear = _read(path, size)
         depth = cv2.imread(str(root / folder / "depth" / f"{path.stem}.png"), cv2.IMREAD_GRAYSCALE)
         if depth is None:
             raise PictureError(f"{path} has no readable depth picture {path.stem}.png in {folder}/depth")
@@ -163,7 +163,7 @@ def _synthetic_pairs(root: Path, size: tuple[int, int], folder: str, anew: float
     """Pairs made by the scattering model: with probability `anew` hazed anew through their own depth."""
     scenes = []
     for hazy_path, clear_path in kept_pairs(root / folder):
-        hazy, clear = _read(hazy_path), _read(clear_path)
+        hazy, clear = _read(hazy_path, size), _read(clear_path, size)
         haze = synthesis.true_transmission(_float(hazy), _float(clear))
         depth = -np.log(np.maximum(haze.transmission[..., 0], 0.03))
         scenes.append((hazy, clear, depth / max(float(depth.mean()), 1e-3)))
@@ -183,7 +183,7 @@ def _synthetic_pairs(root: Path, size: tuple[int, int], folder: str, anew: float
 
 def _clear(root: Path, size: tuple[int, int], folders: Sequence[str], without: str = "\0") -> Draw:
     """Clear pictures under haze over invented depth."""
-    pictures = _many(root, folders, without)
+    pictures = _many(root, folders, without, size)
 
     def draw(rng: Generator) -> Sample:
         clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
@@ -194,7 +194,7 @@ def _clear(root: Path, size: tuple[int, int], folders: Sequence[str], without: s
 
 def _aerial(root: Path, size: tuple[int, int], folders: Sequence[str], without: str = "\0") -> Draw:
     """Clear pictures under the haze that lies between a drone and the ground."""
-    pictures = _many(root, folders, without)
+    pictures = _many(root, folders, without, size)
 
     def draw(rng: Generator) -> Sample:
         clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
@@ -212,9 +212,9 @@ def _transfer(
     """The haze of real pairs, fitted to them, over other clear scenes."""
     maps = []
     for hazy, clear in kept_pairs(root / pairs, leave_out):
-        haze = synthesis.fitted_haze(_float(_read(hazy)), _float(_read(clear)))
+        haze = synthesis.fitted_haze(_float(_read(hazy, size)), _float(_read(clear, size)))
         maps.append((_eight_bit(haze.transmission), _eight_bit(haze.glow)))
-    scenes = _many(root, onto, without)
+    scenes = _many(root, onto, without, size)
 
     def draw(rng: Generator) -> Sample:
         transmission, glow = maps[rng.integers(len(maps))]
@@ -230,7 +230,7 @@ def _transfer(
 
 def _identity(root: Path, size: tuple[int, int], folders: Sequence[str], without: str = "\0") -> Draw:
     """Clear pictures, whose answer is the picture itself."""
-    pictures = _many(root, folders, without)
+    pictures = _many(root, folders, without, size)
 
     def draw(rng: Generator) -> Sample:
         clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
@@ -243,7 +243,7 @@ def _identity(root: Path, size: tuple[int, int], folders: Sequence[str], without
 
 def _unlabelled(root: Path, size: tuple[int, int], folders: Sequence[str], without: str = "\0") -> Draw:
     """Hazy photographs alone."""
-    pictures = _many(root, folders, without)
+    pictures = _many(root, folders, without, size)
 
     def draw(rng: Generator) -> Sample:
         hazy = _recoloured(rng, _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))])))[0]
@@ -314,8 +314,9 @@ def _recoloured(rng: Generator, *pictures: np.ndarray) -> tuple[np.ndarray, ...]
     return tuple(np.minimum(picture**gamma * gain, 1) for picture in pictures)
 
 
-def _many(root: Path, folders: Sequence[str], without: str) -> list[np.ndarray]:
-    pictures = [_read(p) for folder in folders for p in _pictures(root / folder) if not p.name.startswith(without)]
+def _many(root: Path, folders: Sequence[str], without: str, size: tuple[int, int]) -> list[np.ndarray]:
+    paths = [p for folder in folders for p in _pictures(root / folder) if not p.name.startswith(without)]
+    pictures = [_read(p, size) for p in paths]
     if not pictures:
         raise EdgeError(f"no pictures in {', '.join(folders)} under {root}")
     return pictures
@@ -327,11 +328,11 @@ def _pictures(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".tif", ".bmp"))
 
 
-def _read(path: Path) -> np.ndarray:
+def _read(path: Path, size: tuple[int, int]) -> np.ndarray:
     picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
     if picture is None:
         raise PictureError(f"{path} is not a readable picture; mend or remove it")
-    scale = KEPT_PIXELS / max(picture.shape[:2])
+    scale = KEPT * max(size) / max(picture.shape[:2])
     if scale < 1:
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     return picture
