@@ -40,9 +40,10 @@ def test_the_answer_is_what_the_graph_and_the_scattering_model_give(dehazer, gri
     picture = (frame.transpose(2, 0, 1)[None] / 255).astype(np.float32)
     cell, airlight = ReferenceEvaluator(onnx.load(grid_source.onnx)).run(None, {"picture": picture})
     cell, airlight = cell[0].transpose(1, 2, 0).astype(np.float64), airlight[0].astype(np.float64)
-    log_gain = np.log1p(np.exp(2 * cell[..., :1] - 3)) + 0.5 * cell[..., 1:4]
-    gain = np.exp(np.clip(log_gain, -1, coefficients.LARGEST_LOG_GAIN))
-    bias = 1.1 / (1 + np.exp(-airlight)) * (1 - gain) + 0.25 * np.clip(cell[..., 4:], -1, 1)
+    density = np.log1p(np.exp(2 * cell[..., :1] - 3))
+    gain = np.exp(np.minimum(density * (1 + np.clip(0.5 * cell[..., 1:4], -1, 1)), coefficients.LARGEST_LOG_GAIN))
+    shift = 0.35 * np.clip(cell[..., 4:], -1, 1) * (1 - np.exp(-density))
+    bias = 1.1 / (1 + np.exp(-airlight)) * (1 - gain) + shift
     expected = np.clip(gain * (frame / 255) + bias, 0, 1) * 255
     assert np.abs(dehazer(frame) - expected).max() <= 1.0
 

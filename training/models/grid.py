@@ -1,7 +1,7 @@
 """The edge model: a grid network in the spirit of DDIRB (Lee et al. 2024, arXiv 2410.14595), and its application.
 
 Haze is smooth, so what it takes to remove it can be told on a small grid. The network sees the frame reduced to a
-fixed small size and says, for each cell, how dense the haze is, what colour it has and by how much to shift the
+fixed small size and says, for each cell, how dense the haze is, what tint it has and by how much to shift the
 result, and for the whole picture the airlight; `edge.coefficients` tells what these mean. Blocks are inverted
 residuals with dilated depthwise convolutions (dilation 1, 2, 5); airlight and density are global properties, so a
 branch pools the whole picture and gives back to every cell. Activations are bounded (ReLU6) and all that is not a
@@ -141,9 +141,11 @@ def decode(cell: Tensor, airlight: Tensor) -> tuple[Tensor, Tensor]:
     c = coefficients
     cell, airlight = cell.float(), airlight.float()
     density = F.softplus(c.DENSITY_SLOPE * cell[:, :1] + c.DENSITY_OFFSET)
-    gain = (density + c.COLOUR_SCALE * cell[:, 1:4]).clamp(c.SMALLEST_LOG_GAIN, c.LARGEST_LOG_GAIN).exp()
+    tint = (c.TINT_SCALE * cell[:, 1:4]).clamp(-1.0, 1.0)
+    gain = (density * (1 + tint)).clamp(max=c.LARGEST_LOG_GAIN).exp()
     light = c.AIRLIGHT_SCALE * torch.sigmoid(airlight)[:, :, None, None]
-    return gain, light * (1 - gain) + c.SHIFT_SCALE * cell[:, 4:7].clamp(-1.0, 1.0)
+    shift = c.SHIFT_SCALE * cell[:, 4:7].clamp(-1.0, 1.0) * (1 - torch.exp(-density))
+    return gain, light * (1 - gain) + shift
 
 
 def _enlarge(grid: Tensor, like: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ WIDTH, HEIGHT, CELLS = 32, 24, (6, 8)
 def adding_bundle(path: Path, levels: int, poison: float | None = None) -> Path:
     """Write a grid bundle for the onnx target that gives `clip(frame + levels)`; with `poison` in its answers."""
     cell = np.zeros(coefficients.CHANNELS, np.float32)
-    cell[0] = -20  # no haze: gain 1
+    cell[0], cell[1:4] = 20, -2  # a thick veil that thins no colour: gain 1, and the whole shift
     cell[4:7] = levels / 255 / coefficients.SHIFT_SCALE
     if poison is not None:
         cell[4] = poison
