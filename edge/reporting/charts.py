@@ -17,8 +17,9 @@ STAGE_COLOURS = ["#7f8c99", "#4c8fd6", "#e0862b", "#3da66f"]
 SHAPES = {"fp32": "circle", "fp16": "square", "int8": "diamond"}
 MOST_BARS = 30
 MOST_LINES = 10
+CROWD = 40  # points from which on intervals step back
 LABEL_LIMIT = 300
-WIDTH = 640
+FIT = {"type": "fit-x", "contains": "padding"}
 
 
 def accuracy_against_latency(entries: Sequence[Entry], wish: Wish) -> dict[str, Any]:
@@ -39,11 +40,13 @@ def accuracy_against_latency(entries: Sequence[Entry], wish: Wish) -> dict[str, 
     colour = alt.Color(
         "series:N",
         title="board" if several_boards else "model",
-        scale=alt.Scale(range=PALETTE),
-        legend=alt.Legend(columns=2, symbolLimit=24, labelLimit=260),
+        scale=_colours(alt, len({v["series"] for v in values})),
+        legend=alt.Legend(columns=_legend_columns(alt), symbolLimit=24, labelLimit=260),
     )
     base = alt.Chart(alt.Data(values=values))
-    bars = {"color": colour, "opacity": alt.condition(legend, alt.value(0.55), alt.value(0.06))}
+    shapes = sorted({v["precision"] for v in values})
+    strong = 0.55 if len(values) <= CROWD else 0.2
+    bars = {"color": colour, "opacity": alt.condition(legend, alt.value(strong), alt.value(0.05))}
     layers = [
         alt.Chart(alt.Data(values=[v for v in values if v["front"]]))
         .mark_line(interpolate="step-after", strokeDash=[5, 4], strokeWidth=1.5, color="currentColor", opacity=0.5)
@@ -58,7 +61,7 @@ def accuracy_against_latency(entries: Sequence[Entry], wish: Wish) -> dict[str, 
             opacity=faded,
             shape=alt.Shape(
                 "precision:N",
-                scale=alt.Scale(domain=list(SHAPES), range=list(SHAPES.values())),
+                scale=alt.Scale(domain=shapes, range=[SHAPES.get(s, "cross") for s in shapes]),
                 legend=alt.Legend(title="precision"),
             ),
             tooltip=[
@@ -80,7 +83,7 @@ def accuracy_against_latency(entries: Sequence[Entry], wish: Wish) -> dict[str, 
     if wish.min_psnr_db is not None:
         layers.append(_limit(alt, "y", wish.min_psnr_db))
     described = f"Accuracy against latency of {len(entries)} measurements; {len(front)} are on the Pareto front."
-    return _finished(alt.layer(*layers).properties(width="container", height=380, description=described))
+    return _finished(alt.layer(*layers).properties(width="container", autosize=FIT, height=380, description=described))
 
 
 def frame_time_split(entries: Sequence[Entry]) -> dict[str, Any]:
@@ -104,7 +107,12 @@ def frame_time_split(entries: Sequence[Entry]) -> dict[str, Any]:
             order="order:Q",
             tooltip=["label:N", "stage:N", alt.Tooltip("ms:Q", format=".3~f")],
         )
-        .properties(width="container", height=alt.Step(22), description="Where the time of a median frame goes.")
+        .properties(
+            width="container",
+            autosize=FIT,
+            height=24 * len(entries),
+            description="Where the time of a median frame goes.",
+        )
     )
     return _finished(chart)
 
@@ -134,45 +142,42 @@ def latency_distribution(entries: Sequence[Entry]) -> dict[str, Any]:
             tooltip=["label:N", alt.Tooltip("share:Q", title="frames, %"), alt.Tooltip("ms:Q", format=".3~f")],
         )
         .add_params(legend)
-        .properties(width="container", height=260, description="The share of frames that are done within a time.")
+        .properties(
+            width="container", autosize=FIT, height=260, description="The share of frames that are done within a time."
+        )
     )
     return _finished(chart)
 
 
-def sustained_runs(entries: Sequence[Entry]) -> dict[str, Any]:
-    """Rate over minutes, and below it the temperature where the machines tell it.
+def over_minutes(entries: Sequence[Entry], figure: str, title: str) -> dict[str, Any] | None:
+    """A figure of sustained runs over their minutes, one line for each entry; None where no machine tells it.
 
     Args:
-        entries: all with a sustained run.
+        figure: a field of `edge.measure.record.Moment`, such as ``fps`` or ``temperature_c``.
     """
     alt = command.require("altair", "report")
     labels = labels_of(entries)
     values = [
-        {
-            "label": label,
-            "minute": moment.at_s / 60,
-            "fps": moment.fps,
-            "p90_ms": moment.p90_ms,
-            "temperature_c": moment.temperature_c,
-            "frequency_mhz": moment.frequency_mhz,
-            "watts": moment.watts,
-        }
+        {"label": label, "minute": moment.at_s / 60, figure: getattr(moment, figure), "p90_ms": moment.p90_ms}
         for label, entry in zip(labels, entries, strict=True)
         for moment in (entry.measurement.sustained.moments if entry.measurement.sustained else ())
+        if getattr(moment, figure) is not None
     ]
-    known = [n for n in ("temperature_c", "frequency_mhz", "watts") if any(v[n] is not None for v in values)]
-    tooltip = ["label:N", *(alt.Tooltip(f"{n}:Q", format=".4~g") for n in ("minute", "fps", "p90_ms", *known))]
-    base = (
+    if not values:
+        return None
+    names = dict.fromkeys(("minute", figure, "p90_ms"))
+    chart = (
         alt.Chart(alt.Data(values=values))
         .mark_line(point={"size": 18})
-        .encode(x=alt.X("minute:Q", title="minutes"), color=_label_colour(alt, labels), tooltip=tooltip)
+        .encode(
+            x=alt.X("minute:Q", title="minutes", scale=alt.Scale(domainMin=0, nice=False)),
+            y=alt.Y(f"{figure}:Q", title=title, scale=alt.Scale(zero=figure == "fps")),
+            color=_label_colour(alt, labels),
+            tooltip=["label:N", *(alt.Tooltip(f"{name}:Q", format=".4~g") for name in names)],
+        )
+        .properties(width="container", autosize=FIT, height=180, description=f"{title} over a sustained run.")
     )
-    fps = base.encode(y=alt.Y("fps:Q", title="frames a second", scale=alt.Scale(zero=False, padding=8)))
-    charts = [fps.properties(width=WIDTH, height=200)]
-    if "temperature_c" in known:
-        celsius = alt.Y("temperature_c:Q", title="°C", scale=alt.Scale(zero=False))
-        charts.append(base.encode(y=celsius).properties(width=WIDTH, height=110))
-    return _finished(alt.vconcat(*charts).properties(description="Rate and temperature over a sustained run."))
+    return _finished(chart)
 
 
 def energy_per_frame(entries: Sequence[Entry]) -> dict[str, Any]:
@@ -196,7 +201,7 @@ def energy_per_frame(entries: Sequence[Entry]) -> dict[str, Any]:
             y=alt.Y("label:N", title=None, sort=list(labels), axis=alt.Axis(labelLimit=LABEL_LIMIT)),
             tooltip=["label:N", alt.Tooltip("mJ:Q", format=".4~g"), "source:N"],
         )
-        .properties(width="container", height=alt.Step(22), description="Energy of a frame.")
+        .properties(width="container", autosize=FIT, height=24 * len(entries), description="Energy of a frame.")
     )
     return _finished(chart)
 
@@ -232,11 +237,20 @@ def _point(entry: Entry, several_boards: bool, on_front: bool) -> dict[str, Any]
 
 def _label_colour(alt: Any, labels: Sequence[str]) -> Any:
     scale = alt.Scale(domain=list(labels), range=PALETTE)
-    return alt.Color("label:N", title=None, scale=scale, legend=alt.Legend(columns=2, labelLimit=LABEL_LIMIT))
+    legend = alt.Legend(columns=_legend_columns(alt), labelLimit=LABEL_LIMIT)
+    return alt.Color("label:N", title=None, scale=scale, legend=legend)
+
+
+def _colours(alt: Any, series: int) -> Any:
+    return alt.Scale(range=PALETTE) if series <= len(PALETTE) else alt.Scale(scheme="tableau20")
+
+
+def _legend_columns(alt: Any) -> Any:
+    return alt.ExprRef("width < 520 ? 1 : 2")  # a telephone has room for one
 
 
 def _scale(alt: Any, spread: float) -> Any:
-    return alt.Scale(type="log", padding=16) if spread > 5 else alt.Scale(zero=False, padding=16)
+    return alt.Scale(type="log", padding=16, nice=False) if spread > 5 else alt.Scale(zero=False, padding=16)
 
 
 def _limit(alt: Any, axis: str, value: float) -> Any:
@@ -248,11 +262,11 @@ def _finished(chart: Any) -> dict[str, Any]:
     words = {"labelColor": "currentColor", "titleColor": "currentColor", "labelFontSize": 12, "titleFontSize": 12}
     lines = {"domainColor": "currentColor", "tickColor": "currentColor", "gridColor": "currentColor"}
     return (
-        chart.configure(background="transparent", font="system-ui, sans-serif", autosize={"type": "fit-x"})
+        chart.configure(background="transparent", font="system-ui, sans-serif")
         .configure_axis(
             **words, **lines, gridOpacity=0.12, domainOpacity=0.4, tickOpacity=0.4, titleFontWeight="normal"
         )
-        .configure_legend(**words, orient="bottom", titleFontWeight="normal", symbolFillColor="currentColor")
+        .configure_legend(**words, orient="bottom", titleFontWeight="normal", symbolFillColor="currentColor", symbolOpacity=1)
         .configure_view(stroke=None)
         .to_dict()
     )

@@ -97,7 +97,7 @@ def render(content: Content) -> str:
         verdicts=content.verdicts,
         comparisons=content.comparisons,
         failed=[c for c in content.cases if c.failed],
-        columns=[c for c in COLUMNS if any(getattr(e.row, c.field) not in (None, "") for e in entries)],
+        columns=columns_of(entries),
         data=scored[0].row.data if scored else None,
         pictures_scored=len(scored[0].measurement.quality.pictures) if scored else 0,
         other_data=sorted({e.row.data for e in entries if e.row.data and e.data_digest != data}),
@@ -116,6 +116,18 @@ def render(content: Content) -> str:
     )
 
 
+def columns_of(entries: Sequence[Entry]) -> list[Column]:
+    """Those in which there is something; marks stand beside the name, and a board that is everywhere the same in
+    the first line."""
+    boards = {e.row.board for e in entries}
+    left_out = {"marks"} | ({"board"} if len(boards) == 1 else set())
+    return [
+        c
+        for c in COLUMNS
+        if c.field not in left_out and any(getattr(e.row, c.field) not in (None, "") for e in entries)
+    ]
+
+
 def error_maps(entries: Sequence[Entry], verdicts: Sequence[Verdict]) -> list[tuple[Entry, ErrorMap]]:
     """Up to four maps of where INT8 differs from float32, of the chosen entry first."""
     chosen = [v.entry for v in verdicts if v.entry is not None]
@@ -125,17 +137,14 @@ def error_maps(entries: Sequence[Entry], verdicts: Sequence[Verdict]) -> list[tu
 
 
 def pictures(entries: Sequence[Entry], verdicts: Sequence[Verdict]) -> list[Pictured]:
-    """Up to eight before/after pictures: of the chosen entry first, then of the others in turn."""
+    """Up to eight before/after pictures: of the chosen entry first, then of other checkpoints in turn."""
     chosen = [v.entry for v in verdicts if v.entry is not None]
-    order = list(dict.fromkeys(e.path for e in (*chosen, *entries) if e.measurement.shown))
-    by_path = {e.path: e for e in entries}
     found: list[Pictured] = []
     seen: set[tuple[str, str, str]] = set()
-    for path in order:
-        entry = by_path[path]
+    for entry in {e.path: e for e in (*chosen, *entries) if e.measurement.shown}.values():
         scores = {p.name: p for p in entry.measurement.quality.pictures} if entry.measurement.quality else {}
         for shown in entry.measurement.shown:
-            key = (entry.measurement.subject.digest, entry.data_digest, shown.name)
+            key = (str(entry.measurement.subject.model.get("checkpoint_sha256", "")), entry.data_digest, shown.name)
             if len(found) < MOST_PICTURES and key not in seen:
                 seen.add(key)
                 found.append(Pictured(entry, shown, scores.get(shown.name)))
@@ -158,7 +167,9 @@ def _charts(entries: Sequence[Entry], scored: Sequence[Entry], content: Content)
     if scored:
         made["pareto"] = charts.accuracy_against_latency(scored, content.wish)
     if sustained := [e for e in entries if e.measurement.sustained and e.measurement.sustained.moments]:
-        made["sustained"] = charts.sustained_runs(sustained[: charts.MOST_LINES])
+        for name, title in (("fps", "frames a second"), ("temperature_c", "°C"), ("watts", "W")):
+            if chart := charts.over_minutes(sustained[: charts.MOST_LINES], name, title):
+                made[name] = chart
     if metered := [e for e in entries if e.measurement.energy]:
         made["energy"] = charts.energy_per_frame(metered[: charts.MOST_BARS])
     return made

@@ -56,7 +56,7 @@
     if (link) document.getElementById(link.hash.slice(1)).open = true;
   });
 
-  for (const figure of document.querySelectorAll("figure")) {
+  for (const figure of document.querySelectorAll("figure:has(.compare)")) {
     const slider = figure.querySelector("input[type=range]");
     const move = () => figure.querySelector(".compare").style.setProperty("--at", slider.value + "%");
     slider.addEventListener("input", move);

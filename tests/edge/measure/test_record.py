@@ -1,0 +1,81 @@
+"""Measurement files: what is written is read, and what is not whole is named."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.measure import record, schema
+from edge.measure.record import MeasurementError
+
+OLD = Path(__file__).parent / "data" / "version-1.json"
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return record.read(OLD)
+
+
+def test_the_schema_in_the_package_is_that_of_the_classes():
+    assert schema.FILE.read_text() == schema.to_text(), "run: python -m edge.measure.schema"
+
+
+def test_a_file_of_version_1_is_still_read(measured):
+    assert json.loads(OLD.read_text())["schema"] == 1
+    assert measured.subject.target == "openvino"
+    assert measured.latency.times_ms().size == measured.latency.runs
+    assert measured.energy is None and measured.conditions is None
+
+
+def test_what_is_written_is_read(measured, tmp_path):
+    sustained = record.Sustained(30, (record.Moment(10.0, 99.5, 1.0, 1.25),), cut=True)
+    full = replace(measured, sustained=sustained, marks=("quick run",), layers=(record.Layer("a", "Conv", "i8", 0.1),))
+    path = record.write(full, tmp_path / "deep" / "m.json")
+    assert record.read(path) == full
+    assert json.loads(path.read_text())["schema"] == record.SCHEMA
+
+
+def damaged(text):
+    return text[: len(text) // 2]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (damaged, "not readable as JSON"),
+        (lambda t: "[]", "not a measurement of edge.bench"),
+        (lambda t: '{"kind": "grafana dashboard"}', "not a measurement of edge.bench"),
+        (lambda t: t.replace('"schema": 1', '"schema": 99'), "made by a newer version"),
+        (lambda t: t.replace('"schema": 1', '"schema": "1"'), "does not say its schema version"),
+        (lambda t: t.replace('"fps"', '"fsp"'), "fps"),
+        (lambda t: re.sub(r'"p90": [0-9.]+', '"p90": "fast"', t, count=1), "is not of type 'number'"),
+        (lambda t: re.sub(r'"runs": [0-9]+', '"runs": 3', t), "not as many as runs"),
+        (lambda t: re.sub(r'"total": "[^"]+"', '"total": "AAAA"', t), "frame times"),
+    ],
+)
+def test_a_file_that_is_not_a_whole_measurement_is_named(tmp_path, change, says):
+    path = tmp_path / "broken.json"
+    path.write_text(change(OLD.read_text()))
+    with pytest.raises(MeasurementError, match=says) as caught:
+        record.read(path)
+    assert str(path) in str(caught.value)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.binary(max_size=200))
+def test_foreign_bytes_are_refused(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("foreign") / "x.json"
+    path.write_bytes(data)
+    with pytest.raises(MeasurementError):
+        record.read(path)
+
+
+def test_a_picture_can_only_be_a_picture(measured, tmp_path):
+    shown = record.Shown("a", "worst", 'data:image/jpeg;base64,AA" onerror="alert(1)', "", "")
+    path = record.write(replace(measured, shown=(shown,)), tmp_path / "m.json")
+    with pytest.raises(MeasurementError, match="shown/0/hazy"):
+        record.read(path)

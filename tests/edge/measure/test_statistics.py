@@ -1,0 +1,55 @@
+"""Percentiles by their definition, and intervals that hold what they promise."""
+
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.measure.statistics import mean_interval, percentile, percentile_intervals, ratio_of_medians, summarise
+
+
+@given(st.lists(st.floats(0.01, 1000), min_size=1, max_size=300), st.sampled_from([50, 90, 95, 99]))
+def test_nearest_rank(times, q):
+    ordered = sorted(times)
+    assert percentile(np.array(times), q) == ordered[math.ceil(q / 100 * len(times)) - 1]
+
+
+def test_summary_keeps_outliers():
+    summary = summarise(np.array([1.0] * 99 + [500.0]))
+    assert (summary.min, summary.p50, summary.p99, summary.max) == (1, 1, 1, 500)
+    assert summary.mean == 5.99
+
+
+def test_intervals_hold_the_truth_about_as_often_as_they_say():
+    rng = np.random.default_rng(1)
+    held = 0
+    for seed in range(60):
+        interval = percentile_intervals(rng.lognormal(0, 0.3, 800), (50,), seed)[50]
+        held += interval.low <= 1.0 <= interval.high
+    assert held >= 50
+
+
+def test_stretches_of_slow_frames_widen_the_interval():
+    rng = np.random.default_rng(2)
+    times = rng.lognormal(0, 0.05, 1000)
+    stretches = (1 + 0.3 * np.sin(np.arange(1000) / 80)) * times
+    shuffled = rng.permutation(stretches)
+    widths = [np.ptp(list(vars(percentile_intervals(t, (50,))[50]).values())) for t in (shuffled, stretches)]
+    assert widths[1] > 2 * widths[0]
+
+
+def test_ratio_of_bundles_that_took_turns_is_not_fooled_by_a_busy_machine():
+    rng = np.random.default_rng(3)
+    load = np.exp(rng.normal(0, 0.5, 60))  # each round, the machine is up to several times slower or faster
+    a = [2.0 * x * rng.lognormal(0, 0.02, 20) for x in load]
+    b = [3.0 * x * rng.lognormal(0, 0.02, 20) for x in load]
+    ratio, interval = ratio_of_medians(a, b)
+    assert abs(ratio - 1.5) < 0.03
+    assert interval.low <= 1.5 <= interval.high
+    assert interval.high - interval.low < 0.15
+
+
+def test_mean_interval_of_equal_scores_is_a_point():
+    interval = mean_interval(np.array([20.0] * 5))
+    assert interval.low == interval.high == 20
