@@ -24,11 +24,12 @@ from training.average import Average
 from training.batches import Batches, Share
 from training.checkpoint import parameter_count, read_checkpoint, save_checkpoint, versions, write_whole
 from training.config import RunConfig
+from training.dehazing import dehaze
 from training.journal import Journal, duration
 from training.losses import Objective, Scores, WeightedLoss
 from training.normalisation import synchronised
 from training.state import Progress, Resume, read_resume, restore_optimizer, save_resume, seed_step
-from training.validation import dehaze, spread, validate
+from training.validation import spread, validate
 
 BEST, LAST, RESUME = "best.safetensors", "last.safetensors", "resume.safetensors"
 FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}

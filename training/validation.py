@@ -2,46 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
-from torch import nn
 
 from edge.errors import PictureError
 from edge.measure import quality
+from training.metrics import BEST_PSNR_DB
 
 STRIP_HEIGHT = 160
 STRIP_ROWS = 4
-BEST_PSNR_DB = 100.0  # equal pictures count as this, so that a mean stays finite
-
-
-@dataclass(frozen=True)
-class Score:
-    """One pair's score: PSNR and SSIM of the dehazed picture against the clear one."""
-
-    name: str
-    psnr_db: float
-    ssim: float
 
 
 @dataclass(frozen=True)
 class Validation:
-    """The scores of a folder of pairs, and a strip of some of them: hazy, dehazed, clear; uint8 RGB."""
+    """Mean scores of a folder of pairs, and a strip of some of them: hazy, dehazed, clear; uint8 RGB."""
 
-    scores: tuple[Score, ...]
+    psnr_db: float
+    ssim: float
     strip: np.ndarray
-
-    @property
-    def psnr_db(self) -> float:
-        return float(np.mean([score.psnr_db for score in self.scores]))
-
-    @property
-    def ssim(self) -> float:
-        return float(np.mean([score.ssim for score in self.scores]))
 
 
 def read_picture(path: Path, longest: int = 0) -> np.ndarray:
@@ -60,15 +42,6 @@ def read_pair(hazy: Path, clear: Path, longest: int = 0) -> tuple[np.ndarray, np
         sizes = [f"{picture.shape[1]}x{picture.shape[0]}" for picture in pictures]
         raise PictureError(f"{hazy} is {sizes[0]} pixels but {clear} is {sizes[1]}; a pair has one size")
     return pictures
-
-
-@torch.inference_mode()
-def dehaze(model: nn.Module, picture: np.ndarray) -> np.ndarray:
-    """One uint8 RGB picture (H, W, 3) through a model in eval mode, rounded to uint8 again."""
-    device = next(model.parameters()).device
-    tensor = torch.from_numpy(picture).to(device).permute(2, 0, 1)[None].float() / 255
-    dehazed = model(tensor)[0].clamp(0, 1).mul(255).round().to(torch.uint8)
-    return dehazed.permute(1, 2, 0).cpu().numpy()
 
 
 def spread(items: list, limit: int) -> list:
@@ -91,16 +64,21 @@ def validate(
             return None
         hazy, clear = read_pair(hazy_path, clear_path, longest)
         dehazed = dehazer(hazy)
-        psnr_db = min(quality.psnr_db(dehazed, clear), BEST_PSNR_DB)
-        scores.append(Score(hazy_path.stem, psnr_db, quality.ssim(dehazed, clear)))
-        rows.append(np.hstack(list(_thumbnails(hazy, dehazed, clear))))
-    chosen = spread(rows, STRIP_ROWS)
-    width = max(row.shape[1] for row in chosen)
-    padded = [cv2.copyMakeBorder(r, 2, 2, 0, width - r.shape[1], cv2.BORDER_CONSTANT, value=(0, 0, 0)) for r in chosen]
-    return Validation(tuple(scores), np.vstack(padded))
+        scores.append((min(quality.psnr_db(dehazed, clear), BEST_PSNR_DB), quality.ssim(dehazed, clear)))
+        rows.append((hazy, dehazed, clear))
+        if len(rows) > STRIP_ROWS:  # keep few in memory: the first ones, and the last
+            del rows[-2]
+    psnr_db, ssim = np.mean(scores, axis=0)
+    return Validation(float(psnr_db), float(ssim), strip(rows))
 
 
-def _thumbnails(*pictures: np.ndarray) -> Iterator[np.ndarray]:
-    for picture in pictures:
-        width = max(1, round(picture.shape[1] * STRIP_HEIGHT / picture.shape[0]))
-        yield cv2.resize(picture, (width, STRIP_HEIGHT), interpolation=cv2.INTER_AREA)
+def strip(rows: Sequence[Sequence[np.ndarray]], height: int = STRIP_HEIGHT) -> np.ndarray:
+    """Rows of uint8 RGB pictures side by side, each reduced to `height` pixels; one uint8 RGB picture."""
+    lines = []
+    for row in rows:
+        sizes = [(max(1, round(p.shape[1] * height / p.shape[0])), height) for p in row]
+        lines.append(
+            np.hstack([cv2.resize(p, s, interpolation=cv2.INTER_AREA) for p, s in zip(row, sizes, strict=True)])
+        )
+    width = max(line.shape[1] for line in lines)
+    return np.vstack([cv2.copyMakeBorder(e, 2, 2, 0, width - e.shape[1], cv2.BORDER_CONSTANT) for e in lines])

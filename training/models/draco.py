@@ -13,7 +13,13 @@ DILATIONS = (1, 2, 5)
 
 
 class ChannelAttention(nn.Module):
-    """Squeeze and excitation (Hu et al. 2018): each channel scaled by what the whole picture says of it."""
+    """Squeeze and excitation (Hu et al. 2018): each channel scaled by what the whole picture says of it.
+
+    Attributes:
+        pooled: means (1, channels, 1, 1) to take instead of the input's own, where the input is a tile of a picture.
+    """
+
+    pooled: Tensor | None = None
 
     def __init__(self, channels: int, squeezed: int) -> None:
         super().__init__()
@@ -21,7 +27,7 @@ class ChannelAttention(nn.Module):
         self.excite = nn.Conv2d(squeezed, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = x.mean((2, 3), keepdim=True)
+        pooled = x.mean((2, 3), keepdim=True) if self.pooled is None else self.pooled
         return x * self.excite(self.squeeze(pooled).relu()).sigmoid()
 
 

@@ -3,8 +3,8 @@
 The paper's network sees some 30 pixels around each pixel, so it cannot know the airlight, and works at the frame's
 resolution, where ATTDRN alone takes 95 % of its 72 GMAC at 640x480. Here a small network first looks at the whole
 picture and gives coefficients and with them the intermediate picture J1 (see `training.models.grid`); then DDIRB looks
-at the hazy picture beside these coefficients, at a quarter of 320x240, and ATTDRN recovers the detail that it finds missing: both
-correct the coefficients. The cost does not grow with the frame.
+at the hazy picture beside these coefficients, at a quarter of 320x240, and ATTDRN recovers the detail that it finds
+missing: both correct the coefficients. The cost does not grow with the frame.
 """
 
 from __future__ import annotations
