@@ -92,6 +92,7 @@ class Encoder:
         coded = self._reformatter.reformat(
             rgb,
             format=self._video.codec_context.pix_fmt,
+            interpolation="FAST_BILINEAR",  # the default's rounding tints grey in full range
             src_color_range=FULL,
             dst_colorspace=SWS_MATRIX[self._colour.matrix],
             dst_color_range=FULL if self._colour.full_range else LIMITED,

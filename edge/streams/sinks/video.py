@@ -20,7 +20,12 @@ from edge.streams.spec import Spec
 
 SYNC_S = 2.0
 SPARE_BYTES = 32 * 2**20  # what stays free on the disk, so that the file can be ended and the machine goes on
-MP4 = {"movflags": "frag_keyframe+empty_moov+default_base_moof+negative_cts_offsets", "frag_duration": "1000000"}
+# delay_moov: the header is written with the first fragment, when it is known where picture and sound begin.
+MP4 = {
+    "movflags": "frag_keyframe+delay_moov+default_base_moof+frag_discont",
+    "frag_duration": "1000000",
+    "movie_timescale": "90000",
+}
 FORMATS = {
     ".mp4": ("mp4", MP4),
     ".m4v": ("mp4", MP4),

@@ -170,6 +170,7 @@ def to_rgb(frame: Any, reformatter: Any) -> tuple[np.ndarray, bool]:
     rgb = reformatter.reformat(
         frame,
         format="rgb24",
+        interpolation="FAST_BILINEAR",
         src_colorspace=SWS_MATRIX.get(colour.matrix, 5),
         src_color_range=FULL if colour.full_range else LIMITED,
         dst_color_range=FULL,
