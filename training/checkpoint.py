@@ -126,9 +126,17 @@ def load_model(path: str | Path) -> nn.Module:
 
 
 def tensors_to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
-    """A .safetensors file's bytes; every tensor is taken to the CPU, in the plain memory order."""
+    """A .safetensors file's bytes, the same for the same values; tensors are taken to the CPU, in the plain order."""
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    return save({name: tensor.clone() if _shares(tensor) else tensor for name, tensor in plain.items()}, dict(metadata))
+    own = {name: tensor.clone() if _shares(tensor) else tensor for name, tensor in plain.items()}
+    content = save(own, dict(metadata))
+    # The library writes the metadata in an order of its own each time: write it sorted.
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)  # as the format asks, so that tensors lie at multiples of 8
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

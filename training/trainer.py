@@ -28,6 +28,7 @@ from training.dehazing import dehaze
 from training.journal import Journal, duration
 from training.losses import Objective, Scores, WeightedLoss
 from training.normalisation import synchronised
+from training.precision import keep_dilated_depthwise_in_float32
 from training.state import Progress, Resume, read_resume, restore_optimizer, save_resume, seed_step
 from training.validation import spread, validate
 
@@ -75,6 +76,8 @@ class Trainer:
         if training.channels_last:
             network = network.to(memory_format=torch.channels_last)
         network = network.to(self.fabric.device).train()
+        if training.precision == "bf16" and self.fabric.device.type == "cpu":
+            network = keep_dilated_depthwise_in_float32(network)
         if self.fabric.world_size > 1:
             network = synchronised(network, self.fabric.device)
         optimizer = _optimizer(network, training.learning_rate, training.weight_decay)

@@ -42,5 +42,5 @@ def build(name: str, configuration: Mapping[str, Any]) -> nn.Module:
 def nearest(wrong: str, right: Any) -> str:
     """How a message about a mistyped name goes on: the nearest right one, or all of them."""
     right = list(right)
-    close = difflib.get_close_matches(wrong, right, 1, 0.6)
+    close = difflib.get_close_matches(wrong, right, 1, 0.5)
     return f"; did you mean {close[0]!r}?" if close else f"; choose one of {', '.join(right)}"

@@ -1,0 +1,95 @@
+"""Checkpoints come back as they were, and a file that is none is told in one sentence."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import save_file
+
+from training import models
+from training.checkpoint import CheckpointError, load_model, read_checkpoint, save_checkpoint
+
+SMALL = {"width": 16}
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("checkpoints") / "grid.safetensors"
+    torch.manual_seed(1)
+    model = models.build("grid", SMALL).eval()
+    save_checkpoint(path, model, "grid", SMALL, {"scores": {"mine": 1.5}})
+    return path, model
+
+
+def test_a_model_comes_back_bit_for_bit(saved):
+    path, model = saved
+    again = load_model(path)
+    assert not again.training
+    picture = torch.rand(1, 3, 50, 70)
+    with torch.inference_mode():
+        assert torch.equal(again(picture), model(picture))
+    held = read_checkpoint(path)
+    assert (held.model, held.configuration, held.provenance) == ("grid", SMALL, {"scores": {"mine": 1.5}})
+
+
+def test_channels_last_weights_are_saved_in_the_plain_order(tmp_path, saved):
+    path, model = saved
+    other = models.build("grid", SMALL)
+    other.load_state_dict(model.state_dict())
+    other = other.to(memory_format=torch.channels_last)
+    save_checkpoint(tmp_path / "x.safetensors", other, "grid", SMALL, {"scores": {"mine": 1.5}})
+    assert (tmp_path / "x.safetensors").read_bytes() == path.read_bytes()
+
+
+@settings(max_examples=30, deadline=None)
+@given(share=st.floats(0, 0.999))
+def test_a_checkpoint_cut_short_is_told(saved, tmp_path_factory, share):
+    content = saved[0].read_bytes()
+    path = tmp_path_factory.mktemp("cut") / "cut.safetensors"
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(CheckpointError, match=r"cut\.safetensors is not a whole \.safetensors file"):
+        load_model(path)
+
+
+class Exploding:
+    def __reduce__(self):
+        return (pytest.fail, ("a checkpoint was unpickled",))
+
+
+def test_foreign_files_are_told_and_never_unpickled(tmp_path):
+    pickled = tmp_path / "pickled.safetensors"
+    pickled.write_bytes(pickle.dumps(Exploding()))
+    torch_file = tmp_path / "torch.safetensors"
+    torch.save({"weight": torch.zeros(3)}, torch_file)
+    other = tmp_path / "other.safetensors"
+    save_file({"weight": torch.zeros(3)}, other)
+    for path in (pickled, torch_file, other, tmp_path / "missing.safetensors", tmp_path):
+        with pytest.raises(CheckpointError) as raised:
+            load_model(path)
+        assert str(path) in str(raised.value)
+        assert "\n" not in str(raised.value)
+
+
+def test_weights_of_another_configuration_are_told(tmp_path, saved):
+    path = tmp_path / "x.safetensors"
+    save_checkpoint(path, saved[1], "grid", {"width": 24})
+    with pytest.raises(CheckpointError, match=r"x\.safetensors: the weights do not fit model 'grid'"):
+        load_model(path)
+
+
+def test_a_place_that_cannot_be_written_is_told_and_nothing_is_left(tmp_path, saved):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CheckpointError, match="cannot write"):
+        save_checkpoint(tmp_path / "file" / "x.safetensors", saved[1], "grid", SMALL)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_unknown_models_and_settings_are_named():
+    with pytest.raises(Exception, match="did you mean 'grid'"):
+        models.build("gird", {})
+    with pytest.raises(Exception, match="no setting 'widht'; did you mean 'width'"):
+        models.build("grid", {"widht": 3})

@@ -1,0 +1,92 @@
+"""A mistake in a run's configuration is named, with what would be right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from training.config import ConfigError, RunConfig, parse, read_config
+
+CONFIGS = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.toml"))
+LEAST = {"name": "x", "model": {"name": "grid"}, "training": {"steps": 1, "batch": 1, "size": [32, 24]}}
+
+
+def changed(key: str, value: object) -> dict:
+    """The least configuration with one value set, by its dotted name."""
+    table: dict = {name: dict(item) if isinstance(item, dict) else item for name, item in LEAST.items()}
+    *parents, last = key.split(".")
+    inner = table
+    for parent in parents:
+        inner = inner.setdefault(parent, {})
+    inner[last] = value
+    return table
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_every_configuration_of_the_project_is_right(path):
+    read_config(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("training.lerning_rate", 1.0, "there is no training.lerning_rate; did you mean 'learning_rate'?"),
+        ("trainning", {}, "there is no trainning; did you mean 'training'?"),
+        ("training.steps", "many", "training.steps is 'many'; it takes a whole number"),
+        ("training.steps", 2.5, "training.steps is 2.5; it takes a whole number"),
+        ("training.steps", True, "training.steps is True; it takes a whole number"),
+        ("training.steps", 0, "training.steps is 0; it is at least 1"),
+        ("training.channels_last", 1, "training.channels_last is 1; it takes true or false"),
+        ("training.size", [32], "training.size is [32]; it takes a list of 2"),
+        ("training.size", ["a", 3], "training.size is 'a'; it takes a whole number"),
+        ("training.learning_rate", "1e-3", "training.learning_rate is '1e-3'; it takes a number"),
+        ("training.ema", 1.0, "training.ema is 1.0; it lies in [0, 1)"),
+        ("training.precision", "bf32", "training.precision is 'bf32'; did you mean 'fp32'?"),
+        ("model.name", "gird", "model.name is 'gird'; did you mean 'grid'?"),
+        ("model", "grid", "model is 'grid'; it takes a table"),
+        ("losses.l2", 1.0, "there is no losses.l2; did you mean 'l1'?"),
+        ("losses.l1", 0.0, "every loss has weight 0"),
+        ("losses.ssim", -1.0, "losses.ssim is -1.0; it is at least 0"),
+        ("validation.pairs", {"a": {"fold": "0/5"}}, "validation.pairs.a.folder is missing"),
+        ("name", "../x", "it names a folder"),
+    ],
+)
+def test_a_mistake_is_named(key, value, told):
+    with pytest.raises(ConfigError) as raised:
+        parse(changed(key, value), "run.toml")
+    assert str(raised.value).startswith("run.toml: ")
+    assert told in str(raised.value)
+
+
+def test_what_is_missing_is_named():
+    with pytest.raises(ConfigError, match=r"training\.batch is missing"):
+        parse({**LEAST, "training": {"steps": 1, "size": [8, 8]}}, "run.toml")
+
+
+@pytest.mark.parametrize("content", [None, b"name = ", b"\xff\xfe"], ids=["missing", "not TOML", "not text"])
+def test_a_file_that_is_no_configuration_is_told(tmp_path, content):
+    path = tmp_path / "run.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=str(path)):
+        read_config(path)
+
+
+@settings(max_examples=40)
+@given(
+    steps=st.integers(1, 10**9),
+    rate=st.floats(0, 1, allow_nan=False),
+    names=st.lists(st.text("abcxyz", min_size=1, max_size=5), unique=True, max_size=4),
+)
+def test_a_configuration_comes_back_from_its_json_in_the_same_order(steps, rate, names):
+    """The order of sources is part of what a seed draws."""
+    table = changed("training.learning_rate", rate)
+    table["training"]["steps"] = steps
+    table["sources"] = {name: {"kind": "pairs", "folder": name} for name in names}
+    config = parse(table, "x")
+    again = RunConfig.from_json(config.to_json())
+    assert again == config
+    assert list(again.sources) == names

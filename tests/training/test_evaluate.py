@@ -1,0 +1,99 @@
+"""Scores are what independent implementations say, and the command tells what is wrong."""
+
+from __future__ import annotations
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from skimage.color import deltaE_ciede2000, rgb2lab
+from skimage.metrics import peak_signal_noise_ratio
+
+from edge import command
+from tests.training.test_export_onnx import lively
+from training import evaluate, models
+from training.baselines import dark_channel_prior
+from training.checkpoint import save_checkpoint
+from training.metrics import bootstrap, ciede2000
+
+
+def rgb(path) -> np.ndarray:
+    return cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
+
+
+def test_the_hazy_input_scores_what_the_library_says(pairs_folder, tmp_path, capsys):
+    out = tmp_path / "scores.json"
+    assert evaluate.main(["--baseline", "hazy", "--data", str(pairs_folder), "--json", str(out)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(out)
+    report = json.loads(out.read_text())
+    for one in report["scores"]:
+        hazy, clear = (rgb(pairs_folder / kind / f"{one['name']}.png") for kind in ("hazy", "clear"))
+        assert one["psnr_db"] == pytest.approx(peak_signal_noise_ratio(clear, hazy), abs=1e-3)
+        assert one["ciede2000"] == pytest.approx(deltaE_ciede2000(rgb2lab(hazy), rgb2lab(clear)).mean(), abs=1e-3)
+    mean = report["mean"]["psnr_db"]
+    assert mean["mean"] == pytest.approx(np.mean([one["psnr_db"] for one in report["scores"]]), abs=1e-3)
+    assert mean["low"] <= mean["mean"] <= mean["high"]
+    assert rgb(tmp_path / "scores.png").shape[2] == 3
+
+
+def test_the_papers_protocol_pools_the_error_of_pictures_of_256_pixels(pairs_folder, tmp_path):
+    out = tmp_path / "scores.json"
+    call = ["--baseline", "hazy", "--data", str(pairs_folder), "--protocol", "paper256", "--json", str(out)]
+    assert evaluate.main(call) == 0
+    report = json.loads(out.read_text())
+    squared = []
+    for path in sorted((pairs_folder / "hazy").iterdir()):
+        hazy, clear = (
+            cv2.resize(rgb(pairs_folder / kind / path.name), (256, 256), interpolation=cv2.INTER_CUBIC).astype(float)
+            for kind in ("hazy", "clear")
+        )
+        squared.append(((hazy - clear) ** 2).mean() / 255**2)
+    assert report["protocol"] == "paper256"
+    assert report["pooled_psnr_db"] == pytest.approx(-10 * np.log10(np.mean(squared)), abs=1e-3)
+
+
+def test_a_checkpoint_is_scored(pairs_folder, tmp_path, capsys):
+    configuration = {"width": 16, "height": 24, "columns": 32}
+    model = lively(models.build("grid", configuration))
+    checkpoint = save_checkpoint(tmp_path / "mine.safetensors", model, "grid", configuration)
+    assert evaluate.main(["--checkpoint", str(checkpoint), "--data", str(pairs_folder), "--groups"]) == 0
+    assert "| all | 3 |" in capsys.readouterr().out
+
+
+def test_pairs_of_different_sizes_are_named(pairs_folder, capsys):
+    cv2.imwrite(str(pairs_folder / "clear" / "1.png"), np.zeros((10, 10, 3), np.uint8))
+    assert command.run(evaluate.main, ["--baseline", "hazy", "--data", str(pairs_folder)]) == 1
+    assert "40x30 pixels but" in capsys.readouterr().err
+
+
+def test_a_bad_checkpoint_is_one_line(pairs_folder, tmp_path, capsys):
+    (tmp_path / "x.safetensors").write_bytes(b"cut")
+    call = ["--checkpoint", str(tmp_path / "x.safetensors"), "--data", str(pairs_folder)]
+    assert command.run(evaluate.main, call) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_colour_difference_is_taken_alike_in_strips():
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 256, (2, 700, 9, 3), np.uint8)
+    assert ciede2000(a, b) == pytest.approx(deltaE_ciede2000(rgb2lab(a), rgb2lab(b)).mean(), abs=1e-3)
+
+
+@settings(max_examples=25)
+@given(values=st.lists(st.floats(5, 40), min_size=1, max_size=30))
+def test_the_interval_holds_the_mean_and_stays_within_the_values(values):
+    mean = bootstrap(values)
+    assert min(values) - 1e-9 <= mean.low <= mean.mean + 1e-9
+    assert mean.mean - 1e-9 <= mean.high <= max(values) + 1e-9
+
+
+def test_the_dark_channel_prior_clears_haze_that_follows_its_model():
+    """A scene with dark patches everywhere, seen through even haze."""
+    rng = np.random.default_rng(4)
+    clear = cv2.resize(rng.random((24, 32, 3), np.float32) ** 2, (320, 240), interpolation=cv2.INTER_NEAREST)
+    hazy = np.uint8(np.rint(255 * (clear * 0.5 + 0.85 * 0.5)))
+    got = dark_channel_prior(hazy).astype(float) / 255
+    assert np.abs(got - clear).mean() < 0.5 * np.abs(hazy / 255 - clear).mean()
