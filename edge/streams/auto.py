@@ -74,7 +74,7 @@ def optical_depth(cell: np.ndarray | None, picture: np.ndarray) -> float:
     """
     if cell is not None:
         density = coefficients.DENSITY_SLOPE * cell[..., 0] + coefficients.DENSITY_OFFSET
-        return float(np.logaddexp(0.0, density, dtype=np.float32).mean())
+        return float((np.maximum(density, 0) + np.log1p(np.exp(-np.abs(density)))).mean())  # softplus, as decode
     small = cv2.resize(picture, (80, 60), interpolation=cv2.INTER_AREA)
     dark = cv2.erode(small.min(axis=2), np.ones((5, 5), np.uint8))
     return -math.log(max(1 - 0.95 * float(dark.mean()) / 255, 0.05))

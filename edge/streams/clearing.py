@@ -17,6 +17,7 @@ from edge.streams.events import Events
 from edge.streams.faults import ModelFault
 from edge.streams.figures import Figures
 from edge.streams.frame import Frame
+from edge.streams.memory import FramePool
 from edge.streams.pace import Backoff
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Clearing:
         self._reopen_at = 0.0
         self._backoff = Backoff()
         self._last_time = Fraction(0)
+        self._pool = FramePool()
         self._smoother = Smoother(controls.smooth_s)
         self._replacement: Dehazer | None = None
         self.rest = Rest(events)
@@ -83,7 +85,8 @@ class Clearing:
         self.dehazer.strength = controls.strength * level
         start = time.perf_counter()
         try:
-            clear = self.dehazer(frame.picture, frame.picture if in_place and level else None)
+            out = frame.picture if in_place and level else self._pool.take(frame.picture.shape)
+            clear = self.dehazer(frame.picture, out)
         except FrameError:
             raise
         except (Exception, MemoryError) as error:  # runtimes raise what they like

@@ -54,12 +54,24 @@ class Rate:
 
 @dataclass
 class SinkFigures:
-    """What became of the frames that one sink was given: given = delivered + dropped + failed + waiting."""
+    """What became of the frames that one sink was given: given = delivered + dropped + failed + waiting.
+
+    Attributes:
+        delivered: written.
+        overtaken: given up for a newer one before the sink came to it; counted by the model's thread.
+        skipped: not written because the sink was lost or the stream ended; counted by the sink's thread.
+        failed: the sink could not write them.
+    """
 
     name: str
     delivered: int = 0
-    dropped: int = 0
+    overtaken: int = 0
+    skipped: int = 0
     failed: int = 0
+
+    @property
+    def dropped(self) -> int:
+        return self.overtaken + self.skipped
 
 
 @dataclass
@@ -72,7 +84,8 @@ class Figures:
     Attributes:
         captured: frames that the source gave, broken ones included.
         broken: frames that could not be decoded, or not cleared where nothing may pass uncleared.
-        dropped: frames given up before the model, for a newer one or for being late.
+        overtaken: frames given up before the model for a newer one, or for a lower rate; counted by capture.
+        late: frames given up by the model's thread because they were too old, or the stream ended.
         processed: frames that went on to the sinks.
         rested: of those, frames that went through while the air was clear and the model rested.
         uncleared: of those, frames that went through as they came because the model failed.
@@ -81,7 +94,8 @@ class Figures:
 
     captured: int = 0
     broken: int = 0
-    dropped: int = 0
+    overtaken: int = 0
+    late: int = 0
     processed: int = 0
     rested: int = 0
     uncleared: int = 0
@@ -94,6 +108,11 @@ class Figures:
     captured_at: float = 0.0
     delivered_at: float = 0.0
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def dropped(self) -> int:
+        """Frames given up before the model."""
+        return self.overtaken + self.late
 
     def note_delivery(self, sink: SinkFigures, captured_at: float) -> None:
         """Count a delivered frame of that capture time."""

@@ -158,12 +158,12 @@ class Intake(threading.Thread):
             if self._timeline.jumps > jumps:
                 self._events("time_jump", "warning", "the source's time stamps jumped; they are put in order")
             if not self._thinning.keeps(frame.time):
-                figures.dropped += 1
+                figures.overtaken += 1
                 continue
             if self._options.realtime and not self._options.live:
                 self._keep_time(float(frame.time))
                 frame.captured_at = time.monotonic()
-            figures.dropped += self._inbox.put(frame)
+            figures.overtaken += self._inbox.put(frame)
         return True
 
     def _keep_time(self, due_s: float) -> None:

@@ -69,12 +69,12 @@ class Outlet(threading.Thread):
         except Exception as error:  # a library's own error must end the output with its name, not a dead thread
             self.fault = SinkError(f"{self.figures.name} failed: {type(error).__name__}: {error}")
         finally:
-            self.figures.dropped += self.mailbox.abandon()
+            self.figures.skipped += self.mailbox.abandon()
             self._close()
 
     def _put_out(self, frame: Frame) -> None:
         if not self._open and time.monotonic() < self._retry_at:
-            self.figures.dropped += 1
+            self.figures.skipped += 1
             return
         try:
             if not self._open:

@@ -211,7 +211,7 @@ class Stream:
                 if frame is None:
                     continue
                 if self._is_late(frame):
-                    figures.dropped += 1
+                    figures.late += 1
                     continue
                 self._clear(frame)
         except Closed:
@@ -222,8 +222,7 @@ class Stream:
             self._model_error = EdgeError(f"the stream failed: {type(error).__name__}: {error}")
         finally:
             self.intake.stopping.set()
-            with figures.lock:
-                figures.dropped += self._inbox.abandon()
+            figures.late += self._inbox.abandon()
             for outlet in self.outlets:
                 outlet.mailbox.close()
 
@@ -245,9 +244,9 @@ class Stream:
         self.figures.processed += 1
         for outlet in self.outlets:
             try:
-                outlet.figures.dropped += outlet.mailbox.put(frame)
+                outlet.figures.overtaken += outlet.mailbox.put(frame)
             except Closed:
-                outlet.figures.dropped += 1
+                outlet.figures.overtaken += 1
 
     def _is_late(self, frame: Frame) -> bool:
         limit = self._options.max_latency_ms
