@@ -16,7 +16,7 @@ from edge import haze
 from edge.apply import GridApply
 from edge.scenes import Scene, landscape, motorcycle
 
-PICTURES = 300
+PICTURES = 150
 CLEAR_SHARE = 3  # every third picture is clear: around gain 1 every step of an INT8 range shows
 
 
