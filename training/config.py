@@ -130,6 +130,7 @@ class PairsConfig:
 
     Attributes:
         fold: ``!k/n`` takes only fold k of n (all pictures of a place lie in one fold), ``k/n`` all but that one.
+        only: takes only pairs whose hazy picture's name begins so.
         limit: at most so many pictures, evenly spread; 0 for all.
         chooses: whether this folder has a say in which checkpoint is the best.
         longest: pictures larger than this many pixels on a side are reduced first; 0 never.
@@ -137,6 +138,7 @@ class PairsConfig:
 
     folder: str
     fold: str = ""
+    only: str = ""
     limit: int = 0
     chooses: bool = True
     longest: int = 0

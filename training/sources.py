@@ -125,9 +125,19 @@ def build(
 # kinds of sources -----------------------------------------------------------------------------------------------------
 
 
-def _pairs(root: Path, size: tuple[int, int], folder: str, leave_out: str = "", vary: float = 0.5) -> Draw:
+def _pairs(
+    root: Path,
+    size: tuple[int, int],
+    folder: str,
+    *,
+    leave_out: str = "",
+    only: str = "",
+    limit: int = 0,
+    vary: float = 0.5,
+) -> Draw:
     """Pairs as they are; with probability `vary` the haze between the two is thinned or thickened."""
-    pictures = [(_read(h, size), _read(c, size)) for h, c in kept_pairs(root / folder, leave_out)]
+    kept = kept_pairs(root / folder, leave_out, only, limit)
+    pictures = [(_read(h, size), _read(c, size)) for h, c in kept]
 
     def draw(rng: Generator) -> Sample:
         hazy, clear = pictures[rng.integers(len(pictures))]
@@ -264,16 +274,28 @@ KINDS: Mapping[str, Callable[..., Draw]] = {
 }
 
 
-def kept_pairs(folder: Path, leave_out: str = "") -> list[tuple[Path, Path]]:
-    """The pairs of a folder without one fold of places.
+def kept_pairs(folder: Path, leave_out: str = "", only: str = "", limit: int = 0) -> list[tuple[Path, Path]]:
+    """The pairs of a folder, all or some of them.
 
     Args:
         leave_out: ``k/n`` leaves out fold k of n, all pictures of a place in one fold (`places.txt` beside the
             pictures names those that share a place); ``!k/n`` keeps only that fold; empty keeps all.
+        only: keeps those whose hazy picture's name begins so.
+        limit: keeps so many of these, evenly spread; 0 keeps all.
+
+    Raises:
+        PictureError: nothing is left.
     """
-    pairs = find_pairs(folder)
-    if not leave_out:
-        return pairs
+    pairs = [pair for pair in find_pairs(folder) if pair[0].name.startswith(only)]
+    pairs = _outside_fold(pairs, folder, leave_out) if leave_out else pairs
+    if not pairs:
+        raise PictureError(f"no pair of {folder} is left with only={only!r} and fold {leave_out!r}")
+    if limit and len(pairs) > limit:
+        pairs = [pairs[i * len(pairs) // limit] for i in range(limit)]
+    return pairs
+
+
+def _outside_fold(pairs: list[tuple[Path, Path]], folder: Path, leave_out: str) -> list[tuple[Path, Path]]:
     fold, folds = (int(part) for part in leave_out.lstrip("!").split("/"))
     chosen = [fold_of(hazy.stem.split("_")[0], folder, folds) == fold for hazy, _ in pairs]
     wanted = leave_out.startswith("!")

@@ -30,7 +30,7 @@ from training.losses import Objective, Scores, WeightedLoss
 from training.normalisation import synchronised
 from training.precision import keep_dilated_depthwise_in_float32
 from training.state import Progress, Resume, read_resume, restore_optimizer, save_resume, seed_step
-from training.validation import spread, validate
+from training.validation import validate
 
 BEST, LAST, RESUME = "best.safetensors", "last.safetensors", "resume.safetensors"
 FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -285,7 +285,7 @@ class Trainer:
         if not self.fabric.is_global_zero:
             return {name: [(Path(), Path())] for name in self.config.validation.pairs}
         return {
-            name: spread(sources.kept_pairs(self.data / pairs.folder, pairs.fold), pairs.limit)
+            name: sources.kept_pairs(self.data / pairs.folder, pairs.fold, pairs.only, pairs.limit)
             for name, pairs in self.config.validation.pairs.items()
         }
 

@@ -44,13 +44,6 @@ def read_pair(hazy: Path, clear: Path, longest: int = 0) -> tuple[np.ndarray, np
     return pictures
 
 
-def spread(items: list, limit: int) -> list:
-    """At most `limit` of the items, evenly spread; all of them for 0."""
-    if not limit or len(items) <= limit:
-        return items
-    return [items[round(i * (len(items) - 1) / max(limit - 1, 1))] for i in range(limit)]
-
-
 def validate(
     dehazer: Callable[[np.ndarray], np.ndarray],
     pairs: Iterable[tuple[Path, Path]],
