@@ -65,12 +65,26 @@ def summarise(samples_ms: np.ndarray) -> Summary:
 
 def percentile_intervals(samples_ms: np.ndarray, qs: tuple[float, ...], seed: int = 0) -> dict[float, Interval]:
     """Bootstrap intervals of percentiles, over blocks of consecutive samples."""
-    blocks = split_blocks(_thinned(samples_ms))
-    picks = np.random.default_rng(seed).integers(0, len(blocks), (RESAMPLES, len(blocks)))
-    draws = np.array(
-        [np.percentile(np.concatenate([blocks[i] for i in pick]), qs, method="inverted_cdf") for pick in picks]
-    )
+    draws = bootstrap_percentiles(samples_ms, qs, np.random.default_rng(seed))
     return {q: _interval(draws[:, column]) for column, q in enumerate(qs)}
+
+
+def bootstrap_percentiles(samples: np.ndarray, qs: tuple[float, ...], rng: np.random.Generator) -> np.ndarray:
+    """Nearest-rank percentiles of samples drawn anew, block by block: float64 (`RESAMPLES`, len(qs)).
+
+    A sample drawn k times weighs k; so all is sorted once, and each draw is a sum of weights.
+    """
+    thinned = samples[:: -(-samples.size // LONGEST)]
+    count = min(BLOCKS, thinned.size)
+    order = np.argsort(thinned, kind="stable")
+    ordered, block_of = thinned[order], (order * count // thinned.size)
+    draws = np.empty((RESAMPLES, len(qs)))
+    for row in range(RESAMPLES):
+        weights = np.bincount(rng.integers(0, count, count), minlength=count)
+        reached = np.cumsum(weights[block_of])
+        ranks = np.ceil(np.array(qs) / 100 * reached[-1])
+        draws[row] = ordered[np.searchsorted(reached, ranks)]
+    return draws
 
 
 def mean_interval(values: np.ndarray, seed: int = 0) -> Interval:
@@ -92,15 +106,6 @@ def ratio_of_medians(rounds_a: list[np.ndarray], rounds_b: list[np.ndarray], see
     picks = np.random.default_rng(seed).integers(0, a.size, (4 * RESAMPLES, a.size))
     ratios = np.median(b[picks], axis=1) / np.median(a[picks], axis=1)
     return float(np.median(b) / np.median(a)), _interval(ratios)
-
-
-def split_blocks(samples: np.ndarray) -> list[np.ndarray]:
-    """Consecutive samples in up to `BLOCKS` blocks of nearly equal length."""
-    return np.array_split(samples, min(BLOCKS, samples.size))
-
-
-def _thinned(samples: np.ndarray) -> np.ndarray:
-    return samples[:: -(-samples.size // LONGEST)]
 
 
 def _interval(draws: np.ndarray) -> Interval:

@@ -266,7 +266,9 @@ def _finished(chart: Any) -> dict[str, Any]:
         .configure_axis(
             **words, **lines, gridOpacity=0.12, domainOpacity=0.4, tickOpacity=0.4, titleFontWeight="normal"
         )
-        .configure_legend(**words, orient="bottom", titleFontWeight="normal", symbolFillColor="currentColor", symbolOpacity=1)
+        .configure_legend(
+            **words, orient="bottom", titleFontWeight="normal", symbolFillColor="currentColor", symbolOpacity=1
+        )
         .configure_view(stroke=None)
         .to_dict()
     )

@@ -13,13 +13,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.measure.statistics import Interval, split_blocks
+from edge.measure.statistics import Interval, bootstrap_percentiles
 from edge.reporting.rows import Entry
 
 MARGIN = 0.05
 PERCENTILES = (5, 25, 50)
-RESAMPLES = 400
-LONGEST = 8000
 PSNR_MARGIN_DB = 0.05
 SSIM_MARGIN = 0.002
 
@@ -88,25 +86,17 @@ def compare(entries: Sequence[Entry], baseline: Sequence[Entry]) -> tuple[list[C
 
 
 def time_ratio(old_ms: np.ndarray, new_ms: np.ndarray, seed: int = 0) -> tuple[float, Interval]:
-    """The least of the percentiles' ratios, new over old where that is above 1, and the other way round else.
+    """The ratio nearest to 1 of the percentiles' ratios, new over old.
 
     Args:
         old_ms, new_ms: frame times in the order in which they were taken.
     """
     rng = np.random.default_rng(seed)
-    old, new = _quantiles(old_ms, rng), _quantiles(new_ms, rng)
-    ratios = new / old  # (1 + RESAMPLES, percentiles); the first row is of all samples
-    slower = np.median(ratios[0]) >= 1
-    least = ratios.min(axis=1) if slower else ratios.max(axis=1)
-    low, high = np.percentile(least[1:], (2.5, 97.5))
-    return float(least[0]), Interval(float(low), float(high))
-
-
-def _quantiles(samples: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    blocks = split_blocks(samples[:: -(-samples.size // LONGEST)])
-    picks = rng.integers(0, len(blocks), (RESAMPLES, len(blocks)))
-    drawn = [np.percentile(np.concatenate([blocks[i] for i in pick]), PERCENTILES) for pick in picks]
-    return np.array([np.percentile(samples, PERCENTILES), *drawn])
+    ratios = np.percentile(new_ms, PERCENTILES) / np.percentile(old_ms, PERCENTILES)
+    drawn = bootstrap_percentiles(new_ms, PERCENTILES, rng) / bootstrap_percentiles(old_ms, PERCENTILES, rng)
+    least = np.min if np.median(ratios) >= 1 else np.max
+    low, high = np.percentile(least(drawn, axis=1), (2.5, 97.5))
+    return float(least(ratios)), Interval(float(low), float(high))
 
 
 def _compared(entry: Entry, baseline: Entry) -> Comparison:

@@ -1,0 +1,77 @@
+"""The answer in words, and the Pareto front, against a brute-force definition."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from edge.reporting import rows
+from edge.reporting.choice import Wish, fits, pareto, verdicts
+
+
+def entries_of(*measurements):
+    return [rows.Entry(Path(f"{i}.json"), m, rows._row(m, measurements)) for i, m in enumerate(measurements)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.integers(1, 30), st.integers(10, 30)), min_size=1, max_size=12))
+def test_front_is_what_nothing_else_beats(make, points):
+    entries = entries_of(*(make(f"b{i}", [ms] * 20, float(db)) for i, (ms, db) in enumerate(points)))
+    front = {(e.row.p90_ms, e.row.psnr_db) for e in pareto(entries)}
+    beaten = {
+        p for p in points for q in points if q != p and q[0] <= p[0] and q[1] >= p[1]
+    }  # fmt: skip
+    assert front == set(points) - beaten
+
+
+def test_the_clearest_within_the_budget_is_taken(make):
+    entries = entries_of(
+        make("slow", [50] * 20, 25.0, model="big"),
+        make("good", [20] * 20, 22.0, model="edge-m"),
+        make("fast", [5] * 20, 18.0, model="edge-s"),
+    )
+    verdict = verdicts(entries, Wish(budget_ms=33))[0]
+    assert verdict.sentence == "On Board within 33 ms: edge-m INT8 (openvino), 22.0 dB, 20 ms p90."
+    assert verdicts(entries, Wish())[0].entry.row.bundle == "slow"
+
+
+def test_nothing_fits_is_said_with_what_comes_nearest(make):
+    entries = entries_of(make("a", [50] * 20, 25.0), make("b", [40] * 20, 18.0))
+    verdict = verdicts(entries, Wish(budget_ms=33, min_psnr_db=24))[0]
+    assert verdict.entry is None
+    assert "within 33 ms and from 24 dB: none of 2 fits; the fastest is" in verdict.sentence
+    assert "the clearest" in verdict.sentence
+
+
+def test_a_throttled_run_is_taken_only_for_want_of_a_clean_one_and_says_so(make):
+    throttled = make("hot", [4] * 20, 25.0, marks=("throttled: under-voltage",))
+    entries = entries_of(throttled, make("cool", [4] * 20, 22.0))
+    assert verdicts(entries, Wish())[0].entry.row.bundle == "cool"
+    assert "throttled: under-voltage" in verdicts(entries[:1], Wish())[0].sentence
+
+
+def test_each_board_has_its_answer(make):
+    entries = entries_of(*(make(f"x{b}", [4] * 20, 20.0, board=b) for b in ("Pi 5", "Orin", "Pi 5 #2")))
+    assert [v.board for v in verdicts(entries, Wish())] == ["Pi 5", "Orin", "Pi 5 #2"]
+
+
+def test_scores_on_other_pictures_do_not_compete(make):
+    from dataclasses import replace
+
+    easy = make("easy", [4] * 20, 35.0)
+    easy = replace(easy, quality=replace(easy.quality, digest="e" * 64, data="easy pictures"))
+    entries = entries_of(make("a", [4] * 20, 20.0), make("b", [5] * 20, 21.0), easy)
+    assert verdicts(entries, Wish())[0].entry.row.bundle == "b"
+
+
+@pytest.mark.parametrize("wish", [Wish(min_psnr_db=10), Wish(budget_ms=1)])
+def test_what_was_not_scored_or_is_too_slow_does_not_fit(make, wish):
+    assert not fits(entries_of(make("a", [4] * 20))[0].row, wish)
+
+
+def test_drop_is_taken_from_the_float_row_of_the_same_checkpoint_and_pictures(make):
+    entries = entries_of(make("int8", None, 21.5), make("fp32", None, 21.75, precision="fp32"))
+    assert entries[0].row.psnr_drop_db == pytest.approx(0.25)
+    assert entries[1].row.psnr_drop_db == 0
+    assert entries_of(make("int8", None, 21.5))[0].row.psnr_drop_db is None
