@@ -173,7 +173,15 @@ class Bundle:
             BundleError: it is not there, or a file is missing, added or altered; the message names the file.
         """
         path = Path(path)
-        contents = _zip_contents(path) if path.is_file() else _folder_contents(path)
+        return Bundle.checked(path, read_contents(path))
+
+    @staticmethod
+    def checked(path: Path, contents: Mapping[str, bytes]) -> Bundle:
+        """The bundle of these files, as `read_contents` gives them.
+
+        Raises:
+            BundleError: as for `read`.
+        """
         for name in (MANIFEST, SEAL):
             if name not in contents:
                 raise BundleError(f"{path}: {name} is missing; a bundle is what edge.export made, whole")
@@ -229,6 +237,36 @@ def write_bundle(destination: str | Path, manifest: Manifest, files: Mapping[str
     except OSError as error:
         raise BundleError(f"cannot write {destination}: {error.strerror or error}") from error
     return destination
+
+
+def read_contents(path: str | Path) -> dict[str, bytes]:
+    """Every file of a bundle folder or .zip by its name, manifest, seal and signature included; not checked yet.
+
+    Raises:
+        BundleError: it is not there, cannot be read, or holds what no bundle holds.
+    """
+    path = Path(path)
+    return _zip_contents(path) if path.is_file() else _folder_contents(path)
+
+
+def write_signature(path: Path, signature: bytes) -> None:
+    """Put a signature into a bundle folder or .zip, in place of an older one; whole or not at all.
+
+    Raises:
+        BundleError: it cannot be written.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
+            if path.is_file():
+                _write_zip(Path(beside, "bundle"), {**_zip_contents(path), SIGNATURE: signature})
+                os.replace(Path(beside, "bundle"), path)
+                _sync(path.parent)
+            else:
+                _write_folder(Path(beside, "bundle"), {SIGNATURE: signature})
+                os.replace(Path(beside, "bundle", SIGNATURE), path / SIGNATURE)
+                _sync(path)
+    except OSError as error:
+        raise BundleError(f"cannot write the signature of {path}: {error.strerror or error}") from error
 
 
 def _write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
