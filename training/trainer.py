@@ -143,7 +143,7 @@ class Trainer:
             self._validate(journal)
         for step in range(first, training.steps):
             hazy, clear = next(batches)
-            scores, norm = self._update(step, hazy, clear, share)
+            scores, norm = self.step(step, hazy, clear)
             window.add(scores, clear, batches.waited_s)
             self.progress = replace(self.progress, step=step + 1, seconds=self.progress.seconds + window.last_step_s)
             last = step + 1 == training.steps
@@ -165,10 +165,18 @@ class Trainer:
                     return
                 window.reset(batches.waited_s)
 
-    def _update(self, step: int, hazy: Tensor, clear: Tensor, share: Share) -> tuple[Scores, float]:
-        """One step; the gradient stays in the parameters until the next."""
+    def step(self, step: int, hazy: Tensor, clear: Tensor) -> tuple[Scores, float]:
+        """One update of the weights and their average; the gradient stays in the parameters until the next.
+
+        Args:
+            step: its number, from 0; decides the learning rate and what is drawn.
+            hazy, clear: this process's batch, float32 (N, 3, H, W) in [0, 1].
+
+        Returns:
+            The scores of the batch before the update, and the norm of the gradient before clipping.
+        """
         training = self.config.training
-        seed_step(self.config.seed, step, share.rank)
+        seed_step(self.config.seed, step, self.fabric.global_rank)
         for group in self.optimizer.param_groups:
             group["lr"] = rate(step, training.steps, training.warmup, training.learning_rate, training.final_rate)
         layout = torch.channels_last if training.channels_last else torch.contiguous_format
@@ -181,21 +189,21 @@ class Trainer:
             torch.stack([scores.loss.detach().float(), scores.loss.new_tensor(float(self._stop)).float()])
         )
         self._stop = bool(agreed[1] > 0)
-        self._finite(float(agreed[0]), "loss", step, share)
+        self._finite(float(agreed[0]), "loss", step)
         self.fabric.backward(scores.loss)
         norm = self.fabric.clip_gradients(
             self.model, self.optimizer, max_norm=training.clip or math.inf, error_if_nonfinite=False
         )
         if training.precision != "fp16":  # there the scaler skips such a step and goes on with a smaller scale
-            self._finite(float(norm), "gradient", step, share)
+            self._finite(float(norm), "gradient", step)
         self.optimizer.step()
         self.average.update(step + 1)
         return scores, float(norm)
 
-    def _finite(self, value: float, what: str, step: int, share: Share) -> None:
+    def _finite(self, value: float, what: str, step: int) -> None:
         if math.isfinite(value):
             return
-        indices = Share(share.batch * share.ranks).indices(step, len(self._dataset))  # type: ignore[arg-type]
+        indices = Share(self.config.training.batch * self.fabric.world_size).indices(step, len(self._dataset))  # type: ignore[arg-type]
         kept = self.folder / LAST
         raise TrainingError(
             f"the {what} is {value} at step {step + 1}, on samples {indices[0]} to {indices[-1]} of seed "
