@@ -13,6 +13,7 @@ from edge import command
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
+    from edge.bundle import Bundle
     from edge.streams.preview import Address
     from edge.streams.spec import Spec
     from edge.streams.stream import Stream
@@ -68,6 +69,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--sink", action="append", metavar="SINK", help="where clear frames go, see below (default: none:)")
     p.add_argument("--device", default="auto", help="where the model runs, as edge.doctor lists it (default: auto)")
     p.add_argument("--threads", type=int, metavar="N", help="processor threads (default: the target's choice)")
+    p.add_argument(
+        "--require-signature", type=Path, metavar="PUBLIC_KEY", help="run only a bundle that this key's owner signed"
+    )
     look = p.add_argument_group("picture")
     look.add_argument(
         "--strength", type=float, default=1.0, metavar="S", help="how much haze to remove, 0 to 1.5 (default: 1)"
@@ -138,7 +142,7 @@ def _run(args: argparse.Namespace, source: Spec, sinks: list[Spec]) -> int:
     began = time.perf_counter()
     stream = Stream(
         lambda: make_source(source, args.fps),
-        lambda: Dehazer(args.bundle, args.device, args.threads),
+        lambda: Dehazer(_bundle(args.bundle, args.require_signature), args.device, args.threads),
         [(spec.text, make_sink(spec, live, args.overwrite)) for spec in sinks],
         StreamOptions(
             IntakeOptions(
@@ -157,6 +161,15 @@ def _run(args: argparse.Namespace, source: Spec, sinks: list[Spec]) -> int:
     )
     Session(stream, controls, events, preview=_preview_address(args.preview), source=source.text).run()
     return _tell_outcome(stream, time.perf_counter() - began, args.log_format == "json")
+
+
+def _bundle(path: Path, public_key: Path | None) -> Path | Bundle:
+    """The bundle to open: its path, or what was read of it when its signature was checked."""
+    if public_key is None:
+        return path
+    from edge.signing import require_signature
+
+    return require_signature(path, public_key)
 
 
 def _preview_address(text: str | None) -> Address | None:

@@ -172,3 +172,22 @@ def test_verify_says_whose_it_is(bundle, keys, capsys):
     assert command.run(sign.main, [str(bundle), "--verify", str(keys / "mine.pub")]) == 0
     out = capsys.readouterr()
     assert out.out.strip() == str(bundle) and "mine.pub" in out.err
+
+
+def test_run_takes_only_a_bundle_that_the_key_signed(grid_bundle, keys, tmp_path, capsys):
+    pytest.importorskip("onnxruntime")
+    import numpy as np
+
+    from edge import run
+    from edge.pictures import write_picture
+
+    mine = tmp_path / "mine"
+    shutil.copytree(grid_bundle, mine)
+    write_picture(tmp_path / "hazy.png", np.full((20, 30, 3), 120, np.uint8))
+    call = [str(mine), "--source", str(tmp_path / "hazy.png"), "--sink", str(tmp_path / "clear"),
+            "--require-signature", str(keys / "mine.pub")]  # fmt: skip
+    assert command.run(run.main, call) == 1
+    assert "is not signed" in capsys.readouterr().err and not (tmp_path / "clear" / "hazy.png").exists()
+    signed(mine, keys)
+    assert command.run(run.main, call) == 0
+    assert (tmp_path / "clear" / "hazy.png").exists()
