@@ -94,18 +94,17 @@ def mean_interval(values: np.ndarray, seed: int = 0) -> Interval:
 
 
 def ratio_of_medians(rounds_a: list[np.ndarray], rounds_b: list[np.ndarray], seed: int = 0) -> tuple[float, Interval]:
-    """How many times as long `b` takes as `a`, by medians, where the two took turns.
+    """How many times as long `b` takes as `a`, where the two took turns: the median over rounds of their ratio.
 
-    Both were measured in every round, one right after the other, so rounds are drawn in pairs: what slows the
-    machine for a while slows both, and leaves the ratio alone.
+    Both were measured in every round, one right after the other: what slows the machine for a while slows both, and
+    leaves their ratio alone. The interval is a bootstrap over rounds.
 
     Args:
         rounds_a, rounds_b: one array of frame times per round, as many of the one as of the other.
     """
-    a, b = np.array([np.median(r) for r in rounds_a]), np.array([np.median(r) for r in rounds_b])
-    picks = np.random.default_rng(seed).integers(0, a.size, (4 * RESAMPLES, a.size))
-    ratios = np.median(b[picks], axis=1) / np.median(a[picks], axis=1)
-    return float(np.median(b) / np.median(a)), _interval(ratios)
+    ratios = np.array([np.median(b) / np.median(a) for a, b in zip(rounds_a, rounds_b, strict=True)])
+    picks = np.random.default_rng(seed).integers(0, ratios.size, (4 * RESAMPLES, ratios.size))
+    return float(np.median(ratios)), _interval(np.median(ratios[picks], axis=1))
 
 
 def _interval(draws: np.ndarray) -> Interval:

@@ -1,0 +1,219 @@
+"""edge.report as its users call it: one page that needs nothing else, and exit statuses that scripts rely on."""
+
+import csv
+import html.parser
+import json
+import re
+import shutil
+import subprocess
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edge import report
+from edge.errors import EdgeError
+from edge.measure.conditions import Conditions, Sensed
+from edge.measure.energy import Energy
+from edge.measure.record import AgainstFloat, ErrorMap, Layer, Moment, Ratio, Shown, Sustained
+from edge.measure.statistics import Interval
+from edge.reporting.expression import ExpressionError
+
+PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
+)
+HOSTILE = '<script>alert("x")</script> | [a](b) `c`'
+
+
+class Page(html.parser.HTMLParser):
+    """Elements with attributes, and the text of the page without scripts and style."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.words, self._inside = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag in ("script", "style"):
+            self._inside.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag in ("script", "style"):
+            self._inside.pop()
+
+    def handle_data(self, data):
+        if not self._inside:
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def full(make):
+    """A measurement in which everything is there."""
+    rng = np.random.default_rng(0)
+    m = make("edge-m-openvino-int8", rng.lognormal(1.4, 0.1, 500), 21.5, board="Pi 5")
+    sensed = Sensed(48.0, 61.0, 60.5)
+    return replace(
+        m,
+        shown=tuple(Shown(p.name, "worst", PIXEL, PIXEL, PIXEL) for p in m.quality.pictures),
+        conditions=Conditions(sensed, Sensed(None, None, None), "ondemand", (), 0.01, 0.0, 0),
+        energy=Energy("RAPL, package-0", 12.0, 10.0, 500, 24.0),
+        layers=(Layer("conv1", "Convolution", "i8", 0.3),),
+        sustained=Sustained(1, tuple(Moment(10.0 * i, 200.0 - i, 4.0, 5.0, 50.0 + i) for i in range(1, 7))),
+        ratios=(Ratio("edge-m-openvino-fp32", "f" * 64, 0.5, Interval(0.48, 0.52)),),
+        against_float=AgainstFloat("edge-m-openvino-fp32", "f" * 64, 41.0, (ErrorMap("1.png", PIXEL, 3),)),
+    )
+
+
+@pytest.fixture(scope="module")
+def page(make, full, tmp_path_factory):
+    """The report of a full measurement, a bare one, and a foreign file."""
+    from edge.measure import record
+
+    folder = tmp_path_factory.mktemp("report")
+    record.write(full, folder / "in" / "a.json")
+    record.write(make("edge-m-openvino-fp32", [9.0] * 50, 21.75, "fp32", "Orin"), folder / "in" / "sub" / "b.json")
+    (folder / "in" / "dashboard.json").write_text('{"panels": []}')
+    assert report.main([str(folder / "in"), "--out", str(folder / "out"), "--budget", "33"]) == 0
+    return folder / "out" / "report.html"
+
+
+def test_the_page_says_the_answer_first(page):
+    text = Page(page.read_text()).text
+    assert "On Pi 5 within 33 ms: edge-m INT8 (openvino), 21.5 dB" in text
+    assert "On Orin within 33 ms: edge-m FP32 (openvino), 21.8 dB, 9 ms p90." in text
+
+
+def test_the_page_needs_nothing_but_itself(page):
+    text = page.read_text()
+    for tag, attributes in Page(text).elements:
+        for name in ("src", "href", "srcset", "action", "data"):
+            value = attributes.get(name) or "#"
+            assert value.startswith(("#", "data:image/")), (tag, value[:80])
+    assert "connect-src" not in text and "default-src 'none'" in text
+    assert len(text) < 3_000_000
+
+
+def test_the_page_holds_every_figure_with_where_it_comes_from(page, full):
+    text = Page(page.read_text()).text
+    for words in (
+        full.subject.digest, full.quality.digest, full.run.command, "24.00 mJ a frame", "RAPL, package-0",
+        "48 °C before, 61 at most", "governor ondemand", "0.500 times as long", "conv1", "at most 3 of 255 grey levels",
+        "194 frames/s after 1.0 min, 97 % of the first seconds", "Drop, dB",
+    ):  # fmt: skip
+        assert words in text, words
+    assert "Energy not available" in text, "of the bare one"
+    assert "dashboard.json: not a measurement" in text
+
+
+def test_pictures_and_controls_have_words_for_those_who_do_not_see_them(page):
+    elements = Page(page.read_text()).elements
+    assert all(a.get("alt") for tag, a in elements if tag == "img")
+    assert all(a.get("aria-label") for tag, a in elements if tag == "input" and a.get("type") == "range")
+    assert all(a.get("role") == "img" and a.get("aria-label") for _, a in elements if a.get("class") == "chart")
+    assert ("html", {"lang": "en"}) in elements
+    identifiers = [a["id"] for _, a in elements if "id" in a]
+    assert len(identifiers) == len(set(identifiers))
+
+
+def test_tables_for_people_and_for_machines_agree(page):
+    rows = list(csv.DictReader((page.parent / "report.csv").open()))
+    markdown = (page.parent / "report.md").read_text()
+    assert [r["bundle"] for r in rows] == ["edge-m-openvino-fp32", "edge-m-openvino-int8"]
+    for row in rows:
+        assert f"| {float(row['p90_ms']):.2f} |" in markdown
+    assert rows[0]["energy_mj"] == "" and rows[1]["energy_mj"] == "24.0"
+    assert float(rows[1]["psnr_drop_db"]) == pytest.approx(0.25)
+
+
+def test_a_hostile_name_harms_nobody(make, folder, tmp_path):
+    shown = (Shown(HOSTILE, HOSTILE, PIXEL, PIXEL, ""),)
+    hostile = make(HOSTILE, psnr_db=20.0, model=HOSTILE, board=HOSTILE, marks=(HOSTILE,), shown=shown)
+    place = folder(hostile, make("=cmd|' /C calc'!A0"))
+    (place / "x<img src=x onerror=alert(1)>.json").write_text("{")
+    arguments = [str(place), "--out", str(tmp_path / "out"), "--fail-if", "p90_ms > 1"]
+    with pytest.raises(EdgeError):
+        report.main(arguments)
+    text = (tmp_path / "out" / "report.html").read_text()
+    page = Page(text)
+    assert sum(tag == "script" for tag, _ in page.elements) == 3
+    assert not any("onerror" in attributes for _, attributes in page.elements)
+    assert 'alert("x")' in page.text
+    markdown = (tmp_path / "out" / "report.md").read_text()
+    assert "<script>" not in markdown and not re.search(r"[^\\]\]\(b\)", markdown)
+    assert len({line.replace("\\|", "").count("|") for line in markdown.splitlines() if line.startswith("|")}) == 1
+    assert "\n'=cmd" in (tmp_path / "out" / "report.csv").read_text()
+    ET.parse(tmp_path / "out" / "junit.xml")
+
+
+@pytest.mark.parametrize("rule", ["p90_ms > 33 or psnr_drop_db > 0.1", "psnr_db < 21.6 and board == 'Pi 5'"])
+def test_a_rule_that_holds_fails_with_1_and_names_the_rows(python, page, tmp_path, rule):
+    done = python("-m", "edge.report", page.parents[1] / "in", "--out", tmp_path, "--fail-if", rule)
+    assert done.returncode == 1
+    assert "edge-m-openvino-int8 on Pi 5 (a.json) fails" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("edge.report: 1 of 2 rows fail")
+    suite = ET.parse(tmp_path / "junit.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    assert "edge-m-openvino-int8" in Page((tmp_path / "report.html").read_text()).text
+
+
+def test_a_rule_that_holds_nowhere_passes(page, tmp_path, capsys):
+    assert report.main([str(page.parents[1] / "in"), "--out", str(tmp_path), "--fail-if", "p90_ms > 1000"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "report.html")
+
+
+def test_a_row_that_a_rule_cannot_judge_is_named_and_skipped(page, tmp_path, capsys):
+    assert report.main([str(page.parents[1] / "in"), "--out", str(tmp_path), "--fail-if", "energy_mj > 100"]) == 0
+    assert "cannot be judged: energy_mj > 100: not measured: energy_mj" in capsys.readouterr().err
+    assert ET.parse(tmp_path / "junit.xml").getroot().get("skipped") == "1"
+
+
+def test_a_rule_that_cannot_be_read_is_told_before_anything_is_written(page, tmp_path):
+    with pytest.raises(ExpressionError, match="did you mean"):
+        report.main([str(page.parents[1] / "in"), "--out", str(tmp_path / "o"), "--fail-if", "p90 > 3"])
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_slow_down_against_a_baseline_fails(make, folder, tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    old = folder(make(times_ms=rng.lognormal(1, 0.05, 900), psnr_db=20.0), name="old")
+    same = folder(make(times_ms=rng.lognormal(1, 0.05, 900), psnr_db=20.0), name="same")
+    slow = folder(make(times_ms=1.2 * rng.lognormal(1, 0.05, 900), psnr_db=20.0), name="slow")
+    assert report.main([str(same), "--baseline", str(old), "--out", str(tmp_path / "o")]) == 0
+    assert "as fast as before" in capsys.readouterr().out
+    with pytest.raises(EdgeError, match="1 of 1 rows fail 'no worse than the baseline'"):
+        report.main([str(slow), "--baseline", str(old), "--out", str(tmp_path / "o")])
+    assert "slower: 1.2" in (tmp_path / "o" / "report.md").read_text()
+
+
+def test_no_measurements_says_how_to_make_one(python, tmp_path):
+    for place in (tmp_path, tmp_path / "nowhere"):
+        done = python("-m", "edge.report", place)
+        assert done.returncode == 1
+        assert len(done.stderr.splitlines()) == 1 and "python -m edge.bench BUNDLE --out" in done.stderr
+
+
+def test_help_is_quick(python):
+    done = python("-X", "importtime", "-m", "edge.report", "--help")
+    assert done.returncode == 0 and "examples:" in done.stdout
+    assert not any(f"| {name}\n" in done.stderr for name in ("numpy", "altair", "jinja2", "torch"))
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium (apt-get install chromium)")
+def test_a_browser_draws_it_without_complaint(page):
+    """Scripts run from the file itself, every chart is drawn, and the console stays empty."""
+    options = "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-dev-shm-usage"
+    done = subprocess.run(
+        ["chromium", *options.split(), "--virtual-time-budget=8000", "--enable-logging=stderr", "--dump-dom",
+         page.as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert "CONSOLE" not in done.stderr
+    charts = json.loads(re.search(r'id="charts">(.*?)</script>', page.read_text(), re.S)[1])
+    assert {"pareto", "distribution", "split", "energy", "fps", "temperature_c"} <= set(charts)
+    assert len(re.findall(r'role="graphics-document"', done.stdout)) == len(charts)
