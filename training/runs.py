@@ -1,0 +1,45 @@
+"""Several runs for one table: each is trained once, goes on where it stopped, and is scored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edge import command
+from training import metrics
+from training.checkpoint import load_model
+from training.config import RunConfig
+from training.dehazing import dehaze
+from training.trainer import LAST, RESUME, Trainer, resumed
+from training.validation import read_pair
+
+
+def trained(config: RunConfig, folder: Path, data: Path) -> Path:
+    """The last checkpoint of a run, which is trained now, to its end, unless it was before.
+
+    The last and not the best: there is nothing to choose on that is not the test.
+    """
+    resume = resumed(folder, config) if (folder / RESUME).is_file() else None
+    if resume is None or resume.progress.step < config.training.steps:
+        trainer = Trainer(config, folder, data, resume=resume)
+        command.say(f"{folder.name}: {trainer.describe()}")
+        trainer.fit()
+    return folder / LAST
+
+
+def scores(checkpoint: Path, pairs: Sequence[tuple[Path, Path]], protocol: str, longest: int = 0) -> dict[str, Any]:
+    """Mean PSNR and SSIM of a checkpoint on pairs, and for ``paper256`` the pooled PSNR, all unrounded."""
+    import numpy as np
+
+    model = load_model(checkpoint)
+    found, squared = [], []
+    for hazy_path, clear_path in command.progress(pairs, len(pairs), f"scoring {checkpoint.parent.name}"):
+        hazy, clear = read_pair(hazy_path, clear_path, longest)
+        if protocol == "paper256":
+            hazy, clear = metrics.paper256(hazy), metrics.paper256(clear)
+        dehazed = dehaze(model, hazy)
+        found.append((metrics.quality.psnr_db(dehazed, clear), metrics.quality.ssim(dehazed, clear)))
+        squared.append(float(((dehazed.astype(np.float32) - clear) ** 2).mean(dtype=np.float64)) / 255**2)
+    psnr_db, ssim = np.mean(found, axis=0)
+    return {"psnr_db": float(psnr_db), "ssim": float(ssim), "pooled_psnr_db": -10 * float(np.log10(np.mean(squared)))}
