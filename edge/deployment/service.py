@@ -1,0 +1,108 @@
+"""The systemd unit that keeps `edge.run` running on a board, with as few rights as it can do with."""
+
+from __future__ import annotations
+
+import shlex
+
+from edge.errors import EdgeError
+
+NAME = "draco-edge"
+WATCHDOG_S = 20
+# What cameras, GPUs and NPUs appear as: Video4Linux, media controllers, DMA heaps, DRM, accel, NVIDIA.
+DEVICES = ("char-video4linux", "char-media", "char-dma_heap", "char-drm", "char-accel", "char-nvidia", "char-nvhost")
+# Options of edge.run whose value says that it talks to the network.
+NETWORK = ("rtsp://", "udp://", "tcp://", "srt://", "http://", "https://", "--preview")
+
+
+def unit_text(python: str, folder: str, run_arguments: str, public_key: str = "") -> str:
+    """The unit.
+
+    Args:
+        python: the board's Python that has the project, as an absolute path.
+        folder: where releases lie, as an absolute path.
+        run_arguments: of edge.run behind the bundle, as a shell would split them.
+        public_key: path on the board of the key that has to have signed the bundle.
+
+    Raises:
+        EdgeError: `run_arguments` cannot be split, or name no source.
+    """
+    try:
+        words = shlex.split(run_arguments)
+    except ValueError as error:
+        raise EdgeError(f"--service {run_arguments!r} cannot be read ({error})") from None
+    if not any(word == "--source" or word.startswith("--source=") for word in words):
+        raise EdgeError("--service needs the arguments of edge.run, with a --source at least")
+    if public_key:
+        words += ["--require-signature", public_key]
+    networked = any(word.startswith(NETWORK) for word in words)
+    start = " ".join(_quoted(word) for word in (python, "-m", "edge.run", f"{folder}/current", *words))
+    devices = "\n".join(f"DeviceAllow={device} rw" for device in DEVICES)
+    return f"""\
+# Written by edge.deploy --service. Haze removal from a camera, restarted when it fails or hangs.
+[Unit]
+Description=Draco Edge: clear frames from {folder}/current
+After=network.target systemd-udev-settle.service
+StartLimitIntervalSec=0
+
+[Service]
+Type=notify
+NotifyAccess=main
+ExecStart={start}
+# A new bundle is opened without losing a frame.
+ExecReload=/bin/kill -HUP $MAINPID
+Restart=always
+RestartSec=2
+WatchdogSec={WATCHDOG_S}
+TimeoutStartSec=300
+KillSignal=SIGTERM
+TimeoutStopSec=15
+
+DynamicUser=yes
+SupplementaryGroups=-video -render
+StateDirectory={NAME}
+CacheDirectory={NAME}
+WorkingDirectory=%S/{NAME}
+Environment=DRACO_EDGE_CACHE=%C/{NAME} XDG_CACHE_HOME=%C/{NAME} HOME=%S/{NAME} PYTHONUNBUFFERED=1
+Nice=-5
+MemoryMax=80%
+
+NoNewPrivileges=yes
+CapabilityBoundingSet=
+AmbientCapabilities=
+DevicePolicy=closed
+{devices}
+ProtectSystem=strict
+ProtectHome=read-only
+PrivateTmp=yes
+PrivateMounts=yes
+ProtectKernelTunables=yes
+ProtectKernelModules=yes
+ProtectKernelLogs=yes
+ProtectControlGroups=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectProc=invisible
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+RestrictAddressFamilies=AF_UNIX AF_NETLINK{" AF_INET AF_INET6" if networked else ""}
+{"" if networked else "IPAddressDeny=any" + chr(10)}LockPersonality=yes
+KeyringMode=private
+RemoveIPC=yes
+UMask=0077
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def _quoted(word: str) -> str:
+    """A word of ExecStart: systemd's quoting is close to the shell's, and % and $ mean something to it."""
+    if "\n" in word:
+        raise EdgeError(f"--service: {word!r} holds a line break")
+    word = word.replace("%", "%%").replace("$", "$$").replace("\\", "\\\\")
+    return '"' + word.replace('"', '\\"') + '"' if not word or set(word) & set(" \t'\";") else word
