@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge import command
 from edge.errors import EdgeError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SIGHT_M = 12.0  # the distance at which a twentieth of the contrast is left
 AIRLIGHT = (0.84, 0.86, 0.88)
@@ -45,7 +49,7 @@ def main(argv: list[str] | None = None) -> int:
             _step(export, "--target", "openvino", "--precision", precision, "--out", bundle)
     _step(run, bundles["int8"], "--source", hazy, "--sink", out / "clear")
     if not _are_measured(bundles.values(), measurements):
-        _step(bench, *bundles.values(), "--quick", "--data", pairs, "--out", measurements)
+        _step(bench, *bundles.values(), "--compare", "--quick", "--data", pairs, "--out", measurements)
     _step(report, measurements, "--out", out / "report")
     before_after = _before_after(hazy, out / "clear" / PICTURE, out / "before-after.jpg")
     print(f"\nbefore and after  {before_after}\nthe clear picture {out / 'clear' / PICTURE}\nthe report:")
@@ -53,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def hazed_motorcycle() -> tuple[object, object]:
+def hazed_motorcycle() -> tuple[np.ndarray, np.ndarray]:
     """The demo's picture: hazed, and clear; uint8 RGB (500, 741, 3) each."""
     import numpy as np
 
@@ -103,7 +107,7 @@ def _is_current(path: Path) -> bool:
     )
 
 
-def _are_measured(bundles: object, measurements: Path) -> bool:
+def _are_measured(bundles: Iterable[Path], measurements: Path) -> bool:
     from edge.bundle import Bundle
 
     measured = set()
@@ -112,7 +116,7 @@ def _are_measured(bundles: object, measurements: Path) -> bool:
             measured.add(json.loads(file.read_text())["subject"]["digest"])
         except (ValueError, LookupError, TypeError, OSError):
             continue  # a measurement that was cut off is made again
-    return {Bundle.read(b).digest for b in bundles} <= measured  # type: ignore[attr-defined]
+    return {Bundle.read(bundle).digest for bundle in bundles} <= measured
 
 
 def _before_after(hazy: Path, clear: Path, path: Path) -> Path:

@@ -79,7 +79,9 @@ def main(argv: list[str] | None = None) -> int:
         if args.zip and destination.suffix != ".zip":
             destination = destination.with_name(destination.name + ".zip")
         calibration = _calibration(model, args.calibration) if args.precision == "int8" else None
-        options = targets.BuildOptions(args.precision, calibration, args.quantizer, args.max_drop, command.say)
+        options = targets.BuildOptions(
+            args.precision, calibration, quantizer=args.quantizer, max_drop_db=args.max_drop, say=command.say
+        )
         bundle = _export(model, target, options, pairs, data)
     _write(bundle, destination)
     print(_summary(bundle))

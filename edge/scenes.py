@@ -45,7 +45,7 @@ def landscape(seed: int, width: int = 320, height: int = 240) -> Scene:
     horizon = rng.uniform(0.3, 0.5) * height
     rows = np.arange(height, dtype=np.float32)[:, None]
     columns = np.arange(width, dtype=np.float32)[None, :]
-    camera_m, focal_px = np.float32(rng.uniform(1.5, 12)), np.float32(0.9 * width)
+    camera_m, focal_px = rng.uniform(1.5, 12), 0.9 * width
     below = np.maximum(rows - horizon, 1e-3)
     depth = np.minimum(camera_m * focal_px / below, 400) * np.ones_like(columns)
 

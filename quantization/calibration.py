@@ -53,7 +53,7 @@ class CalibrationSet:
         """SHA-256 over all pictures."""
         digest = hashlib.sha256()
         for picture in self:
-            digest.update(picture)
+            digest.update(picture.tobytes())
         return digest.hexdigest()
 
     def _crop(self, picture: np.ndarray, number: int) -> np.ndarray:
