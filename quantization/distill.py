@@ -48,12 +48,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--teacher", type=Path, metavar="FILE", action="append", default=[], help="a checkpoint; give it again for more"
     )
-    made.add_argument("--config", type=Path, metavar="FILE", help="the run's configuration (TOML)")
-    made.add_argument(
-        "--data", type=Path, metavar="DIR", help="what the configuration's folders are relative to (default: here)"
-    )
-    made.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/NAME)")
-    made.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in this folder")
+    train.add_run_options(made)
     return made
 
 

@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from edge import haze
 from edge.errors import EdgeError, PictureError
 from edge.measure.pairs import find_pairs
 from training import synthesis
@@ -174,8 +175,8 @@ def _synthetic_pairs(root: Path, size: tuple[int, int], folder: str, anew: float
     scenes = []
     for hazy_path, clear_path in kept_pairs(root / folder):
         hazy, clear = _read(hazy_path, size), _read(clear_path, size)
-        haze = synthesis.true_transmission(_float(hazy), _float(clear))
-        depth = -np.log(np.maximum(haze.transmission[..., 0], 0.03))
+        fitted = synthesis.true_transmission(_float(hazy), _float(clear))
+        depth = -np.log(np.maximum(fitted.transmission[..., 0], 0.03))
         scenes.append((hazy, clear, depth / max(float(depth.mean()), 1e-3)))
 
     def draw(rng: Generator) -> Sample:
@@ -185,8 +186,8 @@ def _synthetic_pairs(root: Path, size: tuple[int, int], folder: str, anew: float
             return _recoloured(rng, _float(view.of(hazy)), _float(view.of(clear)))
         scene = _recoloured(rng, _float(view.of(clear)))[0]
         thickness = np.exp(rng.uniform(np.log(0.25), np.log(2.0))) * view.of(depth)
-        light = synthesis.airlight(rng, 0.65, tint=0.03 if rng.random() < 0.3 else 0.0)
-        return synthesis.sensor(rng, synthesis.hazed(scene, thickness, light), 0.004), scene
+        light = haze.random_airlight(rng, 0.65, tint=0.03 if rng.random() < 0.3 else 0.0)
+        return synthesis.sensor(rng, haze.hazed(scene, thickness, light), 0.004), scene
 
     return draw
 
@@ -210,8 +211,8 @@ def _aerial(root: Path, size: tuple[int, int], folders: Sequence[str], without: 
         clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
         clear = _recoloured(rng, clear)[0] if rng.random() < 0.5 else clear
         thickness = synthesis.aerial_thickness(rng, *clear.shape[:2])
-        light = synthesis.airlight(rng, 0.65, tint=0.03 if rng.random() < 0.4 else 0.0)
-        return synthesis.sensor(rng, synthesis.hazed(clear, thickness, light), 0.006), clear
+        light = haze.random_airlight(rng, 0.65, tint=0.03 if rng.random() < 0.4 else 0.0)
+        return synthesis.sensor(rng, haze.hazed(clear, thickness, light), 0.006), clear
 
     return draw
 
@@ -222,18 +223,18 @@ def _transfer(
     """The haze of real pairs, fitted to them, over other clear scenes."""
     maps = []
     for hazy, clear in kept_pairs(root / pairs, leave_out):
-        haze = synthesis.fitted_haze(_float(_read(hazy, size)), _float(_read(clear, size)))
-        maps.append((_eight_bit(haze.transmission), _eight_bit(haze.glow)))
+        fitted = synthesis.fitted_haze(_float(_read(hazy, size)), _float(_read(clear, size)))
+        maps.append((_eight_bit(fitted.transmission), _eight_bit(fitted.glow)))
     scenes = _many(root, onto, without, size)
 
     def draw(rng: Generator) -> Sample:
         transmission, glow = maps[rng.integers(len(maps))]
         view = View.draw(rng, *size)
-        haze = HazeMap(_float(view.of(transmission)), _float(view.of(glow)))
+        veil = HazeMap(_float(view.of(transmission)), _float(view.of(glow)))
         clear = _recoloured(rng, _float(View.draw(rng, *size).of(scenes[rng.integers(len(scenes))])))[0]
         if rng.random() < 0.5:
             clear = synthesis.aged(rng, clear)
-        return synthesis.sensor(rng, haze.over(clear, np.exp(rng.normal(0, 0.4))), 0.006), clear
+        return synthesis.sensor(rng, veil.over(clear, np.exp(rng.normal(0, 0.4))), 0.006), clear
 
     return draw
 
@@ -316,8 +317,8 @@ def fold_of(name: str, folder: Path, folds: int) -> int:
 
 def _hazed_by_depth(rng: Generator, clear: np.ndarray, depth: np.ndarray, exact: float, dark: float) -> Sample:
     if rng.random() < exact:
-        light = synthesis.airlight(rng, 0.7, tint=0.0)
-        return np.clip(synthesis.hazed(clear, synthesis.even_thickness(rng, depth), light), 0, 1), clear
+        light = haze.random_airlight(rng, 0.7, tint=0.0)
+        return np.clip(haze.hazed(clear, synthesis.even_thickness(rng, depth), light), 0, 1), clear
     if rng.random() < dark:
         clear = synthesis.aged(rng, clear)
     depth = depth - rng.uniform(0, 1) * depth.min()
@@ -326,7 +327,7 @@ def _hazed_by_depth(rng: Generator, clear: np.ndarray, depth: np.ndarray, exact:
         synthesis.patchy_thickness,
         synthesis.dense_thickness,
     )[rng.choice(3, p=(0.4, 0.35, 0.25))](rng, depth)
-    return synthesis.sensor(rng, synthesis.hazed(clear, thickness, synthesis.airlight(rng, 0.55))), clear
+    return synthesis.sensor(rng, haze.hazed(clear, thickness, haze.random_airlight(rng, 0.55))), clear
 
 
 def _recoloured(rng: Generator, *pictures: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -1,4 +1,4 @@
-"""Haze over clear pictures, by the atmospheric scattering model I = J t + A (1 - t) with t = exp(-thickness).
+"""Haze to train on: how thick it is where, and what a pair of pictures says about it; `edge.haze` lays it over a scene.
 
 Every function draws from the generator that it is given and from nothing else. Pictures are float32 (H, W, 3) RGB
 in [0, 1]; thickness is optical thickness (depth times scattering coefficient), float32 (H, W), 0 where there is no
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
+from edge.haze import smooth_field
 
 Generator = np.random.Generator
 
@@ -29,31 +31,12 @@ class HazeMap:
         return clear * thicker + light * (1 - thicker)
 
 
-def smooth_field(rng: Generator, height: int, width: int) -> np.ndarray:
-    """A random smooth field in [0, 1], float32 (height, width), of two to six bumps a side."""
-    cells = rng.integers(2, 7)
-    coarse = rng.random((cells, cells + 1)).astype(np.float32)
-    field = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
-    return (field - field.min()) / (np.ptp(field) + 1e-6)
-
-
 def plane(rng: Generator, height: int, width: int) -> np.ndarray:
     """Relative distance of flat ground seen from above at a random tilt, float32 (height, width), mean about 1."""
     tilt, angle = rng.uniform(0, 0.8), rng.uniform(-0.6, 0.6)
     rows, columns = np.linspace(1, -1, height), np.linspace(-1, 1, width)
     slope = np.cos(angle) * rows[:, None] + np.sin(angle) * columns[None, :]
     return (1 / (1.6 - tilt * slope) * 1.6).astype(np.float32)
-
-
-def airlight(rng: Generator, low: float = 0.6, tint: float = 0.03) -> np.ndarray:
-    """A not quite white airlight, float32 (3,)."""
-    return np.clip(rng.uniform(low, 1.0) * np.exp(rng.normal(0, tint, 3)), 0.3, 1).astype(np.float32)
-
-
-def hazed(clear: np.ndarray, thickness: np.ndarray, light: np.ndarray) -> np.ndarray:
-    """The scattering model, float32 (H, W, 3)."""
-    transmission = np.exp(-thickness)[..., None].astype(np.float32)
-    return clear * transmission + light * (1 - transmission)
 
 
 def even_thickness(rng: Generator, depth: np.ndarray) -> np.ndarray:

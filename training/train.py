@@ -39,13 +39,18 @@ def parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_run_options(made)
+    return made
+
+
+def add_run_options(made: argparse.ArgumentParser) -> None:
+    """The options that every command that trains has."""
     made.add_argument("--config", type=Path, metavar="FILE", help="the run's configuration (TOML)")
     made.add_argument(
         "--data", type=Path, metavar="DIR", help="what the configuration's folders are relative to (default: here)"
     )
     made.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/NAME)")
     made.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in this folder")
-    return made
 
 
 def main(argv: list[str] | None = None) -> int:
