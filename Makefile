@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile
 DEMO = out/demo
 
-.PHONY: help demo test lint format bench soak clean
+.PHONY: help demo test lint format bench report soak clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -37,6 +37,9 @@ format: .venv-dev/complete ## let ruff mend what it can
 
 bench: .venv-dev/complete ## the project's own speed figures: edge model against AOD-Net and the full model
 	.venv-dev/bin/python -m benchmarks.peers --out out/benchmarks
+
+report: .venv/complete ## the project's own report and the README's table; DATA=DIR scores on these pairs (5 minutes)
+	.venv/bin/python -m benchmarks.report $(if $(DATA),--data $(DATA)) --readme README.md
 
 soak: .venv-dev/complete ## a stream of 200,000 frames while everything that can break breaks (20 minutes)
 	.venv-dev/bin/python -m edge.export --target openvino --precision int8 --out out/soak/bundle
