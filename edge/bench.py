@@ -94,7 +94,7 @@ def _measure(paths: list[str], args: argparse.Namespace, settings: Settings, gal
     opened = [session.open_bundle(path, settings) for path in paths]
     try:
         label = " and ".join(o.subject.name for o in opened)
-        timed = session.run(opened, settings, _show_share(f"{label}: timing"))
+        timed = session.run(opened, settings, show_share(f"{label}: timing"))
         for path, o, bare in zip(paths, opened, timed, strict=True):
             frame = Before("frame", "", settings.frames[0], settings.frames[0])
             measured = gallery.add(o.dehaze, bare, frame)
@@ -117,7 +117,7 @@ def _sustain(opened: Opened, measured: Measurement, file: Path, minutes: float, 
 
     label, written, latest = f"{opened.subject.name}: {minutes:g} minutes", time.monotonic(), measured
     try:
-        for sustained in session.sustain(opened, settings, minutes, _show_share(label)):
+        for sustained in session.sustain(opened, settings, minutes, show_share(label)):
             latest = replace(measured, sustained=sustained)
             if time.monotonic() - written > WRITE_EVERY_S:
                 record.write(latest, file)
@@ -154,7 +154,7 @@ def _not_done(args: argparse.Namespace, settings: Settings) -> list[str]:
     return left
 
 
-def _show_share(label: str) -> Callable[[float], None]:
+def show_share(label: str) -> Callable[[float], None]:
     """Shows on a terminal how far a run is; silent elsewhere."""
     shown = sys.stderr.isatty()
 

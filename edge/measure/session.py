@@ -74,8 +74,8 @@ class Opened:
             self.dehaze.close()
 
 
-def open_bundle(path: str | Path, settings: Settings) -> Opened:
-    """Read a bundle, compile it, and dehaze a first frame, each timed apart.
+def open_bundle(where: str | Path | Bundle, settings: Settings) -> Opened:
+    """Read a bundle (or take one that was read), compile it, and dehaze a first frame, each timed apart.
 
     Raises:
         BundleError, DeviceUnavailable, MissingPackage: as `Dehazer`.
@@ -85,7 +85,7 @@ def open_bundle(path: str | Path, settings: Settings) -> Opened:
     sysfs.forget_peak()
     before_mb = sysfs.resident_mb()
     start = time.perf_counter()
-    bundle = Bundle.read(path)
+    bundle = where if isinstance(where, Bundle) else Bundle.read(where)
     read_ms = (time.perf_counter() - start) * 1e3
     dehazer = Dehazer(bundle, device=settings.device, threads=settings.threads)
     start = time.perf_counter()

@@ -198,7 +198,7 @@ def _drop(m: Measurement, others: Sequence[Measurement]) -> tuple[float | None, 
         floats.sort(key=lambda o: (o.machine.id != m.machine.id, o.subject.target != m.subject.target))
         if floats and floats[0].quality:
             return floats[0].quality.psnr_db - m.quality.psnr_db, floats[0].quality.ssim - m.quality.ssim
-    if m.subject.digest and m.subject.precision == m.run.precision == "fp32":
+    if m.quality and checkpoint and m.subject.precision == m.run.precision == "fp32":
         return 0.0, 0.0
     exported = m.subject.accuracy or {}
     return exported.get("psnr_drop_db"), exported.get("ssim_drop")

@@ -1,7 +1,7 @@
 """Noise raises no alarm, a true slow-down does.
 
 Frame times here are made as a shared machine makes them: a log-normal core, bursts of a neighbour, a slow drift,
-and from run to run an offset of 1.5 % (`benchmarks/noise.py` asks the same of real runs).
+and from run to run an offset of 1 % (`benchmarks/noise.py` asks the same of real runs).
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from edge.reporting.regressions import MARGIN, compare, time_ratio
 def run_of_frames(seed: int, slower: float = 1.0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     n = 4000
-    core = 1.1 * rng.lognormal(0, 0.04, n) * np.exp(rng.normal(0, 0.015))
+    core = 1.1 * rng.lognormal(0, 0.04, n) * np.exp(rng.normal(0, 0.01))
     drift = 1 + 0.02 * np.sin(np.linspace(0, rng.uniform(2, 9), n) + rng.uniform(0, 6))
     burst = np.where(np.convolve(rng.random(n) < 0.001, np.ones(120), "same") > 0, rng.uniform(1.2, 2.0), 1.0)
     return slower * core * drift * burst

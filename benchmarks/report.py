@@ -1,0 +1,147 @@
+"""`make report`: the project's own report, for the shipped model and two peers, on this machine.
+
+The edge model in INT8 and float32, AOD-Net's architecture (random weights: for speed only) and the dark channel prior
+take turns on one thread. What is scored is scored on --data, or without it on pictures made here. The pictures shown
+are always made here, so that the report may be given to anyone. The report's table is written into the README, between
+two marks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+
+import targets
+from benchmarks.aod_net import write_aod_net
+from benchmarks.dark_channel import DarkChannel
+from edge import bench, command, report
+from edge.bundle import Bundle
+from edge.errors import EdgeError
+from edge.export import SHIPPED, assembled
+from edge.measure import accuracy, loop, record, session
+from edge.measure.machine import this_machine
+from edge.pictures import whole_file, write_picture
+from edge.reporting import markdown, page, rows
+from quantization.calibration import hazy_pairs, made_set
+from targets.source import SourceModel
+
+WIDTH, HEIGHT = 640, 480
+MADE_PAIRS = 24
+SEED = 41  # other pictures than calibration's
+BEGIN, END = "<!-- report:begin -->", "<!-- report:end -->"
+README_FIELDS = ("bundle", "ran", "p50_ms", "p90_ms", "fps", "psnr_db", "ssim", "psnr_drop_db", "size_mb")
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(prog="python -m benchmarks.report", description=__doc__.partition("\n")[0])
+    p.add_argument("--data", type=Path, metavar="DIR", help="pairs to score on (default: made here)")
+    p.add_argument("--quick", action="store_true", help="short runs: to see that it works")
+    p.add_argument("--out", type=Path, default=Path("docs/report"), metavar="DIR", help="(default: docs/report)")
+    p.add_argument("--readme", type=Path, metavar="FILE", help="write the table into this file, between the marks")
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    typed = shlex.join(["python", "-m", "benchmarks.report", *(sys.argv[1:] if argv is None else argv)])
+    with tempfile.TemporaryDirectory() as folder:
+        made = accuracy.open_pairs(_made_pairs(Path(folder) / "made pictures"))
+        data = accuracy.open_pairs(args.data) if args.data else made
+        settings = session.Settings(
+            machine=this_machine(),
+            command=typed,
+            device="CPU",
+            threads=1,
+            plan=loop.QUICK if args.quick else loop.FULL,
+            quick=args.quick,
+            frames=session.frames_of([], data, (WIDTH, HEIGHT)),
+            data=data,
+        )
+        opened = [*(session.open_bundle(b, settings) for b in _bundles(Path(folder))), _dark_channel(settings)]
+        measured = session.run(opened, settings, bench.show_share("timing in turns"))
+        measured = [_scored(o, m, data, made) for o, m in zip(opened, measured, strict=True)]
+    place = args.out / "measurements"
+    for old in place.glob("*.json"):
+        old.unlink()
+    for m in measured:
+        print(session.summary_line(m))
+        record.write(m, place / f"{m.subject.name.replace(' ', '-')}.json")
+    report.main([str(place), "--out", str(args.out), "--budget", "33"])
+    if args.readme:
+        update_readme(args.readme, place)
+    print(args.out / "report.html")
+    return 0
+
+
+def readme_table(measurements: Path) -> str:
+    """The README's table, from a folder of measurements."""
+    entries, _ = rows.collect([measurements])
+    return markdown.table(entries, [c for c in page.COLUMNS if c.field in README_FIELDS])
+
+
+def update_readme(readme: Path, measurements: Path) -> None:
+    """Put the table between the marks.
+
+    Raises:
+        EdgeError: the file lacks them.
+    """
+    text = readme.read_text()
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise EdgeError(f"{readme} lacks {BEGIN} and {END}: put both where the table shall stand")
+    with whole_file(readme) as file:
+        file.write(f"{head}{BEGIN}\n{readme_table(measurements)}{END}{tail}".encode())
+
+
+def _made_pairs(folder: Path) -> Path:
+    for number, pair in enumerate(hazy_pairs(MADE_PAIRS, SEED)):
+        for kind, picture in zip(("hazy", "clear"), pair, strict=True):
+            (folder / kind).mkdir(parents=True, exist_ok=True)
+            write_picture(folder / kind / f"{number:02}.png", picture)
+    return folder
+
+
+def _bundles(folder: Path) -> list[Bundle]:
+    openvino = targets.load("openvino")
+    edge = SourceModel.read(SHIPPED["edge"])
+    calibration = made_set(edge.card.width, edge.card.height, edge.card.kind)
+    float32 = targets.BuildOptions("fp32")
+    command.say("building the edge model in INT8 and float32, and AOD-Net's architecture")
+    return [
+        assembled(edge, openvino, targets.BuildOptions("int8", calibration)),
+        assembled(edge, openvino, float32),
+        assembled(write_aod_net(folder / "aod.onnx", WIDTH, HEIGHT), openvino, float32),
+    ]
+
+
+def _dark_channel(settings: session.Settings) -> session.Opened:
+    dehaze = DarkChannel()
+    start = time.perf_counter()
+    dehaze(settings.frames[0])
+    startup = record.Startup(0.0, 0.0, 1e3 * (time.perf_counter() - start))
+    subject = record.Subject("dark channel prior", "", "frame", {"name": "dark channel prior"}, "opencv", "fp32", 0)
+    return session.Opened(subject, dehaze, "CPU", "fp32", startup, session.now(), None)
+
+
+def _scored(
+    opened: session.Opened, measured: record.Measurement, data: accuracy.PairedData, made: accuracy.PairedData
+) -> record.Measurement:
+    """With quality, and with pictures made here; AOD-Net's random weights have neither."""
+    if opened.subject.model.get("name") == "aod-net":
+        subject = replace(opened.subject, name="AOD-Net, random weights")
+        return replace(measured, subject=subject)
+    quality = accuracy.score(opened.dehaze, data, opened.subject.name)
+    chosen = [(pair[0].name, "made") for pair in made.pairs[:4]]
+    pictures = accuracy.dehaze_chosen(opened.dehaze, made, chosen)
+    return replace(measured, quality=quality, shown=accuracy.show(pictures))
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))
