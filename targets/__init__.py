@@ -62,6 +62,9 @@ class BuildOptions:
         quantizer: ``default`` for the one made for the target, or the name of another.
         max_drop_db: the most that INT8 may cost in PSNR, None for no limit.
         say: called with one line for each step.
+        ranges: how INT8 ranges are taken from the pictures: ``minmax``, ``percentile`` or ``entropy``.
+        float_layers: layers (`quantization.layers`) that stay float beside those that the target leaves in float
+            anyway; a target whose artefacts are INT8 throughout refuses them.
     """
 
     precision: str
@@ -69,6 +72,8 @@ class BuildOptions:
     quantizer: str = "default"
     max_drop_db: float | None = None
     say: Callable[[str], None] = lambda line: None
+    ranges: str = "minmax"
+    float_layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

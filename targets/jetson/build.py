@@ -7,20 +7,17 @@ stays in INT8. See "Working with Quantized Types" in NVIDIA's TensorRT documenta
 
 from __future__ import annotations
 
-import tempfile
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from edge import command
 from edge.errors import EdgeError
+from quantization import qdq
+from quantization.layers import heads
 from targets import Artefact, BuildOptions
 from targets.jetson.devices import FILE
 from targets.onnx.border import with_uint8_border
-from targets.onnx.build import calibration_reader, last_convolutions
 from targets.source import SourceModel
-
-QUANTIZED = ("Conv", "ConvTranspose", "Add", "MaxPool", "GlobalAveragePool", "Resize")
 
 
 def build(model: SourceModel, options: BuildOptions) -> Artefact:
@@ -42,32 +39,8 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
 
 
 def _quantized(graph: Any, model: SourceModel, options: BuildOptions) -> tuple[Any, dict[str, Any]]:
-    onnx = command.require("onnx", "export")
-    command.require("onnxruntime", "export")
-    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    with tempfile.TemporaryDirectory() as folder:
-        prepared, quantized = Path(folder, "prepared.onnx"), Path(folder, "quantized.onnx")
-        quant_pre_process(model.onnx, prepared, skip_symbolic_shape=True)
-        # As on the other targets: the last layers put out logarithms of gains, and cost next to nothing in half.
-        kept = last_convolutions(onnx.load(prepared)) if model.card.kind == "grid" else []
-        options.say(f"symmetric INT8 from {len(options.calibration)} pictures; {len(kept)} last layers stay float")
-        quantize_static(
-            prepared,
-            quantized,
-            calibration_reader(options.calibration, graph.graph.input[0].name),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=list(QUANTIZED),
-            per_channel=True,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
-            nodes_to_exclude=kept,
-            extra_options={
-                "ActivationSymmetric": True,
-                "WeightSymmetric": True,
-                "AddQDQPairToWeight": True,
-                "QuantizeBias": False,
-            },
-        )
-        return onnx.load(quantized), {"float_layers": kept}
+    # As on the other targets: the last layers put out logarithms of gains, and cost next to nothing in half.
+    kept = tuple(dict.fromkeys((*(heads(graph) if model.card.kind == "grid" else ()), *options.float_layers)))
+    options.say(f"symmetric INT8 from {len(options.calibration)} pictures; in float: {', '.join(kept) or 'none'}")
+    made = qdq.quantized(model.onnx, options.calibration, qdq.TENSORRT, options.ranges, kept)
+    return made, {"float_layers": list(kept)}

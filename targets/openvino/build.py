@@ -14,12 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from edge import command
 from edge.errors import EdgeError
+from quantization.layers import heads, left_out
+from quantization.ranges import PERCENTILE
 from targets import Artefact, BuildOptions
 from targets.openvino.runtime import import_nncf, import_openvino
 from targets.source import SourceModel
 
 XML, WEIGHTS = "model.xml", "model.bin"
+WEIGHTED = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 
 
 def build(model: SourceModel, options: BuildOptions) -> Artefact:
@@ -46,10 +50,11 @@ def _quantized(ir: Any, model: SourceModel, options: BuildOptions) -> tuple[Any,
         raise EdgeError(f"the openvino target has no quantizer {options.quantizer!r}; leave --quantizer out for NNCF")
     nncf = import_nncf()
     nncf.set_log_level(40)  # errors only
+    graph = command.require("onnx", "export").load(model.onnx)
     # The last layers of a grid model put out logarithms of gains: around gain 1 every step of an INT8 grid shows.
-    # They are 1x1 convolutions on few channels, and cost next to nothing in float.
-    kept = _last_convolutions(ir) if model.card.kind == "grid" else []
-    options.say(f"INT8 by NNCF from {len(options.calibration)} pictures; {len(kept)} last layers stay float")
+    # They are convolutions on few channels, and cost next to nothing in float.
+    kept = tuple(dict.fromkeys((*(heads(graph) if model.card.kind == "grid" else ()), *options.float_layers)))
+    options.say(f"INT8 by NNCF from {len(options.calibration)} pictures; in float: {', '.join(kept) or 'none'}")
     # Its progress bars go to standard output, where our last line is a path.
     with contextlib.redirect_stdout(sys.stderr if sys.stderr.isatty() else io.StringIO()):
         quantized = nncf.quantize(
@@ -57,24 +62,47 @@ def _quantized(ir: Any, model: SourceModel, options: BuildOptions) -> tuple[Any,
             nncf.Dataset(options.calibration, _as_input),
             preset=nncf.QuantizationPreset.MIXED,
             subset_size=len(options.calibration),
-            ignored_scope=nncf.IgnoredScope(names=kept) if kept else None,
+            ignored_scope=nncf.IgnoredScope(names=_operations(ir, graph, left_out(graph, kept))) if kept else None,
+            advanced_parameters=nncf.AdvancedQuantizationParameters(
+                activations_range_estimator_params=_estimator(options.ranges)
+            ),
         )
-    return quantized, {"float_layers": kept}
+    return quantized, {"float_layers": list(kept)}
+
+
+def _estimator(ranges: str) -> Any:
+    """How NNCF takes ranges. Its own default is the mean of the pictures' extremes: that cuts off what only few
+    pictures have, such as the densities of clear ones, and cost them 10 dB."""
+    import nncf.quantization.range_estimator as estimator
+
+    if ranges == "minmax":
+        return estimator.RangeEstimatorParametersSet.MINMAX
+    if ranges == "percentile":
+        kind, cut = estimator.StatisticsType.QUANTILE, (100 - PERCENTILE) / 100
+        least, most = (
+            estimator.StatisticsCollectorParameters(kind, aggregator, quantile_outlier_prob=cut)
+            for aggregator in (estimator.AggregatorType.MIN, estimator.AggregatorType.MAX)
+        )
+        return estimator.RangeEstimatorParameters(least, most)
+    raise EdgeError(f"NNCF does not take ranges by {ranges}; choose --ranges minmax or percentile")
+
+
+def _operations(ir: Any, graph: Any, nodes: list[str]) -> list[str]:
+    """Names of the operations that came from these ONNX nodes, told by the tensors that both put out."""
+    tensors = {name for node in graph.graph.node if node.name in nodes for name in node.output}
+    found = []
+    for operation in ir.get_ops():
+        made = [operation] if operation.outputs() else []
+        if operation.get_type_name() in WEIGHTED:  # where a layer has a bias, the tensor is that of its addition
+            users = [target.get_node() for target in operation.output(0).get_target_inputs()]
+            made += [user for user in users if user.get_type_name() == "Add"]
+        if any(tensors & op.output(0).get_names() for op in made):
+            found.append(operation.get_friendly_name())
+    return found
 
 
 def _as_input(picture: np.ndarray) -> np.ndarray:
     return (picture.transpose(2, 0, 1)[None] / 255).astype(np.float32)
-
-
-def _last_convolutions(ir: Any) -> list[str]:
-    """Names of the convolutions nearest to each output."""
-    names = []
-    for result in ir.get_results():
-        node = result.input_value(0).get_node()
-        while node.get_type_name() not in ("Convolution", "GroupConvolution", "MatMul"):
-            node = node.input_value(0).get_node()
-        names.append(node.get_friendly_name())
-    return names
 
 
 def _number(ir: Any) -> None:

@@ -1,0 +1,129 @@
+"""The layers of a model by name: those with weights, which a quantizer can put into INT8 or leave in float."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from edge.errors import EdgeError
+
+WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of a float ONNX model.
+
+    Attributes:
+        name: where its weights stand in the model, for example ``at8.2.body.1.0``, else the node's name.
+        node: name of its node in the ONNX graph.
+        operator: ONNX operator.
+        parameters: values in its weights.
+        macs: multiply-accumulates of one call; 0 where the shapes are not known.
+    """
+
+    name: str
+    node: str
+    operator: str
+    parameters: int
+    macs: int
+
+
+def layers(model: Any) -> tuple[Layer, ...]:
+    """The layers of an `onnx.ModelProto`, in the order in which they are computed."""
+    import onnx
+
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    weights = {w.name: tuple(w.dims) for w in graph.initializer}
+    shapes = {
+        v.name: [d.dim_value for d in v.type.tensor_type.shape.dim]
+        for v in (*graph.value_info, *graph.input, *graph.output)
+    }
+    found = []
+    for node in graph.node:
+        if node.op_type not in WEIGHTED:
+            continue
+        dims = weights.get(node.input[1], ())
+        size = _product(dims)
+        # A convolution uses every weight at every place of its output, a transposed one at every place of its input.
+        here = shapes.get(node.input[0] if node.op_type == "ConvTranspose" else node.output[0], [])
+        places = _product(here[2:]) if len(dims) > 2 and here else bool(here)
+        found.append(Layer(_name(node), node.name, node.op_type, size, size * places))
+    return tuple(found)
+
+
+def heads(model: Any) -> tuple[str, ...]:
+    """Names of the layers nearest to each output."""
+    makers = {output: node for node in model.graph.node for output in node.output}
+    names = []
+    for output in model.graph.output:
+        node = makers[output.name]
+        while node.op_type not in WEIGHTED:
+            node = makers[node.input[0]]
+        names.append(_name(node))
+    return tuple(dict.fromkeys(names))
+
+
+def nodes_of(model: Any, names: Iterable[str]) -> list[str]:
+    """Names of the nodes of layers.
+
+    Raises:
+        EdgeError: there is no layer of that name; the message says which come near.
+    """
+    known = {layer.name: layer.node for layer in layers(model)}
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 3, 0.4) or list(known)[:3]
+            raise EdgeError(f"the model has no layer {name!r}; near it: {', '.join(near)}")
+    return [known[name] for name in names]
+
+
+def left_out(model: Any, float_layers: Collection[str]) -> list[str]:
+    """Names of the nodes that a quantizer must leave alone, so that these layers stay float.
+
+    An operator without weights (an addition, a pooling) goes with the layers whose results it takes: where all of
+    them are float it is too, or its own rounding would be felt in their place.
+
+    Raises:
+        EdgeError: there is no layer of that name; the message says which come near.
+    """
+    chosen = set(nodes_of(model, float_layers))
+    makers = {output: node for node in model.graph.node for output in node.output}
+    users: dict[str, list[Any]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            users.setdefault(name, []).append(node)
+
+    def nearest(node: Any, beside: Callable[[Any], list[Any]]) -> set[str]:
+        """The first layers that come before, or after, an operator."""
+        found: set[str] = set()
+        for other in beside(node):
+            found |= {other.name} if other.op_type in WEIGHTED else nearest(other, beside)
+        return found
+
+    def before(node: Any) -> list[Any]:
+        return [makers[name] for name in node.input if name in makers]
+
+    def after(node: Any) -> list[Any]:
+        return [user for name in node.output for user in users.get(name, [])]
+
+    names = []
+    for node in model.graph.node:
+        related = {node.name} if node.op_type in WEIGHTED else nearest(node, before) or nearest(node, after)
+        if related and related <= chosen:
+            names.append(node.name)
+    return names
+
+
+def _name(node: Any) -> str:
+    weight = node.input[1]
+    return weight.removesuffix(".weight").removeprefix("model.") if weight.endswith(".weight") else node.name
+
+
+def _product(numbers: Iterable[int]) -> int:
+    result = 1
+    for number in numbers:
+        result *= number
+    return result

@@ -1,0 +1,114 @@
+"""INT8 for ONNX: a float graph gets pairs of QuantizeLinear and DequantizeLinear by ONNX Runtime's own quantizer.
+
+One set of such pairs does not suit every runtime: a `Scheme` says what the one in question takes.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from edge import command
+from quantization import ranges
+from quantization.layers import left_out
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """How a runtime wants its INT8.
+
+    Attributes:
+        symmetric: int8 activations around zero point 0 instead of uint8 with a zero point of their own.
+        pairs_on_weights: weights stand as float with a Q/DQ pair, instead of being stored as int8.
+        integer_bias: the bias is int32 too.
+        operators: ONNX operators to put into INT8; none for all that ONNX Runtime can.
+    """
+
+    symmetric: bool
+    pairs_on_weights: bool
+    integer_bias: bool
+    operators: tuple[str, ...] = ()
+
+
+# ONNX Runtime on processors: uint8 activations; symmetric int8 ones leave many operators unfused.
+PROCESSOR = Scheme(symmetric=False, pairs_on_weights=False, integer_bias=True)
+# TensorRT refuses another zero point than 0 and an integer bias, and wants Q/DQ on both branches of an addition.
+TENSORRT = Scheme(
+    symmetric=True,
+    pairs_on_weights=True,
+    integer_bias=False,
+    operators=("Conv", "ConvTranspose", "Add", "MaxPool", "GlobalAveragePool", "Resize"),
+)
+
+
+def quantized(
+    source: Path, pictures: Any, scheme: Scheme, method: str = "minmax", float_layers: Collection[str] = ()
+) -> Any:
+    """An `onnx.ModelProto` with INT8 weights by channel and activations by tensor.
+
+    The ranges of the last models and sets are remembered, so that trying layers in float costs little.
+
+    Args:
+        source: float32 ONNX file, see `targets.source.SourceModel`.
+        pictures: `quantization.calibration.CalibrationSet`.
+        method: see `quantization.ranges.collected`.
+        float_layers: names of layers (`quantization.layers`) to leave as they are.
+
+    Raises:
+        EdgeError: an unknown method or layer, or no picture.
+        MissingPackage: onnx or onnxruntime is not installed.
+    """
+    onnx = command.require("onnx", "export")
+    command.require("onnxruntime", "export")
+    from onnxruntime.quantization import QuantType
+    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+    from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
+
+    # It writes to the root logger about each tensor that it takes as it is.
+    logging.getLogger().addFilter(_quiet)
+    try:
+        content, tensors = _prepared(source, pictures, method, scheme.symmetric)
+        model = onnx.load_from_string(content)
+        operators = scheme.operators or sorted({*QDQRegistry, *QLinearOpsRegistry})
+        quantizer = QDQQuantizer(
+            model,
+            per_channel=True,
+            reduce_range=False,
+            weight_qType=QuantType.QInt8,
+            activation_qType=QuantType.QInt8 if scheme.symmetric else QuantType.QUInt8,
+            tensors_range=tensors,
+            nodes_to_quantize=[],
+            nodes_to_exclude=left_out(model, float_layers),
+            op_types_to_quantize=list(operators),
+            extra_options={
+                "ActivationSymmetric": scheme.symmetric,
+                "WeightSymmetric": True,
+                "AddQDQPairToWeight": scheme.pairs_on_weights,
+                "QuantizeBias": scheme.integer_bias,
+            },
+        )
+        quantizer.quantize_model()
+        quantizer.model.topological_sort()
+    finally:
+        logging.getLogger().removeFilter(_quiet)
+    return quantizer.model.model
+
+
+@lru_cache(maxsize=2)
+def _prepared(source: Path, pictures: Any, method: str, symmetric: bool) -> tuple[bytes, Any]:
+    """The graph as the quantizer wants it, and its ranges."""
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with tempfile.TemporaryDirectory() as folder:
+        prepared = Path(folder, "prepared.onnx")
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        return prepared.read_bytes(), ranges.collected(prepared, pictures, method, symmetric)
+
+
+def _quiet(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR

@@ -1,0 +1,121 @@
+"""Ranges of an ONNX model's tensors over calibration pictures, by ONNX Runtime's calibrators, in constant memory.
+
+The calibrators keep what they are given until they are asked for the ranges: with some hundred pictures that is the
+whole network's intermediate results some hundred times. Here they get a few pictures at a time and merge.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge.errors import EdgeError
+
+METHODS = ("minmax", "percentile", "entropy")
+PERCENTILE = 99.99
+AT_A_TIME = 4
+# A tensor that is always the same (a ReLU that never fires) has no range; some runtimes refuse a scale of 0.
+LEAST_SPAN = 1 / 64
+
+
+def collected(prepared: Path, pictures: Iterable[np.ndarray], method: str, symmetric: bool = False) -> Any:
+    """Ranges of every activation of an ONNX file, as ONNX Runtime's quantizers take them (`TensorsData`).
+
+    What is known beforehand is not measured: the input's range is [0, 1], and a Clip's lies within its bounds.
+
+    Args:
+        prepared: float32 ONNX file with one input (1, 3, H, W) in [0, 1], its shapes inferred.
+        pictures: uint8 RGB (H, W, 3).
+        method: ``minmax`` takes the extremes; ``percentile`` cuts 0.01 % off them; ``entropy`` picks the cut whose
+            INT8 histogram is nearest to the float one (Kullback-Leibler, Migacz 2017).
+        symmetric: ranges of [-x, x].
+
+    Raises:
+        EdgeError: another method, or no picture.
+    """
+    from onnxruntime.quantization import CalibrationMethod
+    from onnxruntime.quantization.calibrate import TensorsData, create_calibrator
+
+    kinds = {
+        "minmax": (CalibrationMethod.MinMax, {}),
+        "percentile": (CalibrationMethod.Percentile, {"percentile": PERCENTILE}),
+        "entropy": (CalibrationMethod.Entropy, {}),
+    }
+    if method not in kinds:
+        raise EdgeError(f"there is no way {method!r} to take ranges; choose one of {', '.join(METHODS)}")
+    kind, settings = kinds[method]
+    # They tell what they do on standard output, where our last line is a path.
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+        calibrator = create_calibrator(
+            prepared, None, f"{folder}/augmented.onnx", kind, extra_options={**settings, "symmetric": symmetric}
+        )
+        name = calibrator.infer_session.get_inputs()[0].name
+        seen = False
+        for few in _chunks(pictures):
+            calibrator.collect_data(_reader(few, name))
+            seen = True
+        if not seen:
+            raise EdgeError("calibration needs at least one picture")
+        found = calibrator.compute_data()
+    bounds = _known(prepared)
+    settled = {
+        key: _settled(*(float(v) for v in np.ravel(data.range_value)[:2]), *bounds.get(key, (-np.inf, np.inf)))
+        for key, data in found.items()
+    }
+    settled[name] = (np.float32(0), np.float32(1))
+    if symmetric:
+        settled = {k: (-max(abs(low), abs(high)), max(abs(low), abs(high))) for k, (low, high) in settled.items()}
+    return TensorsData(CalibrationMethod.MinMax, {k: tuple(map(np.float32, v)) for k, v in settled.items()})
+
+
+def _settled(low: float, high: float, least: float, most: float) -> tuple[float, float]:
+    """A range that holds 0, keeps to its bounds and is not empty."""
+    low, high = min(max(low, least), 0.0), max(min(high, most), 0.0)
+    return low, max(high, low + LEAST_SPAN)
+
+
+def _known(prepared: Path) -> dict[str, tuple[float, float]]:
+    """Bounds of tensors that come out of a Clip."""
+    import onnx
+
+    graph = onnx.load(prepared).graph
+    constants = {i.name: onnx.numpy_helper.to_array(i) for i in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            constants[node.output[0]] = onnx.numpy_helper.to_array(node.attribute[0].t)
+    known = {}
+    for node in graph.node:
+        if node.op_type == "Clip":
+            low, high = (
+                float(constants[name]) if name in constants else without
+                for name, without in itertools.zip_longest([*node.input[1:3], "", ""][:2], (-np.inf, np.inf))
+            )
+            known[node.output[0]] = (low, high)
+    return known
+
+
+def _chunks(pictures: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    left = iter(pictures)
+    while few := list(itertools.islice(left, AT_A_TIME)):
+        yield few
+
+
+def _reader(pictures: list[np.ndarray], name: str) -> Any:
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self._left = iter(pictures)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            picture = next(self._left, None)
+            return None if picture is None else {name: (picture.transpose(2, 0, 1)[None] / 255).astype(np.float32)}
+
+    return Reader()
