@@ -23,6 +23,7 @@ class NetworkSource(LibavSource):
             options["rtsp_transport"] = spec.options.get("transport", "tcp")
             if spec.options.get("listen") == "1":
                 options["rtsp_flags"] = "listen"
+                options["listen_timeout"] = str(int(OPEN_S))  # libav's own default does not fit its own range
         container = "mpegts" if spec.place.startswith("udp:") else None
         timeouts_s = (OPEN_S, spec.number("timeout", 5, 0.1))
         super().__init__(spec.place, spec.place, container=container, options=options, timeouts_s=timeouts_s)

@@ -146,7 +146,9 @@ def test_from_other_machines_a_token_is_needed(identity):
         assert preview.url.endswith("?token=secret-token")
 
 
-@pytest.mark.parametrize("text, host, token", [("8080", "127.0.0.1", ""), ("0.0.0.0:80", "0.0.0.0", "t"), ("[::1]:9", "::1", "")])
+@pytest.mark.parametrize(
+    "text, host, token", [("8080", "127.0.0.1", ""), ("0.0.0.0:80", "0.0.0.0", "t"), ("[::1]:9", "::1", "")]
+)
 def test_where_it_listens(text, host, token):
     address = Address.parse(text, "t")
     assert (address.host, address.token) == (host, token)
@@ -264,7 +266,11 @@ def test_the_page_works_in_a_browser(shown, tmp_path):
             "const s = document.getElementById('strength'); s.value = 0.5; s.dispatchEvent(new Event('input'))"
         )
         wait_until(lambda: shown.controls.strength == 0.5)
-        errors = [entry for entry in page.get_log("browser") if entry["level"] == "SEVERE" and "favicon" not in entry["message"]]
+        errors = [
+            entry
+            for entry in page.get_log("browser")
+            if entry["level"] == "SEVERE" and "favicon" not in entry["message"]
+        ]
         assert errors == []
         Path(tmp_path / "page.png").write_bytes(page.get_screenshot_as_png())
     finally:
