@@ -167,7 +167,10 @@ def _turn(subject: Timed, frames: Sequence[np.ndarray], buffer: np.ndarray, seri
 
 
 def _share(series: Series, plan: Plan) -> float:
-    return min(1.0, max(series.seconds / plan.longest_s, min(series.runs / plan.runs, series.seconds / plan.seconds)))
+    """How much of its measuring a subject has had, in [0, 1]."""
+    if series.seconds >= plan.longest_s:
+        return 1.0
+    return min(1.0, series.runs / max(1, plan.runs), series.seconds / max(1e-9, plan.seconds))
 
 
 def _done(series: Series, plan: Plan) -> bool:
