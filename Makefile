@@ -23,7 +23,7 @@ help: ## this list
 demo: .venv/complete ## a hazy picture in, a clear one out, with a report: everything in out/demo
 	.venv/bin/python -m edge.demo --out $(DEMO)
 
-test: .venv-dev/complete ## lint and every test that needs no board
+test: .venv-dev/complete ## every test that needs no board
 	.venv-dev/bin/python -m pytest -q -n 2 --dist loadgroup
 
 lint: .venv-dev/complete ## ruff and mypy
