@@ -14,6 +14,7 @@ def multiply_accumulates(module: nn.Module, *inputs: Tensor) -> int:
 
     def count(layer: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
         nonlocal total
+        assert isinstance(layer, COUNTED)
         each = layer.weight[0].numel()  # of one value of the output; of the input for a transposed convolution
         total += each * (given[0] if isinstance(layer, nn.ConvTranspose2d) else output).numel()
 

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from edge import coefficients
 from edge.apply import GridApply
-from training.models.draco import Draco
+from training.models import GridModel
+from training.models.draco import DilatedInvertedResidual, Draco
 
 TILE = 768  # pixels of a tile's side without its margin
 WHOLE = TILE * TILE * 2  # pictures of up to so many pixels go through in one piece
@@ -25,18 +26,18 @@ WHOLE = TILE * TILE * 2  # pictures of up to so many pixels go through in one pi
 @torch.inference_mode()
 def dehaze(model: nn.Module, picture: np.ndarray) -> np.ndarray:
     """One uint8 RGB picture (H, W, 3) through a model in eval mode; uint8 RGB of the same shape."""
-    if hasattr(model, "predict"):
-        return _by_grid(model, picture)
+    if isinstance(model, GridModel):
+        return _by_grid(model, picture, next(model.parameters()).device)
     if picture.shape[0] * picture.shape[1] <= WHOLE or not isinstance(model, Draco):
-        return _to_picture(model(_to_tensor(model, picture)))
+        return _to_picture(model(_to_tensor(picture, next(model.parameters()).device)))
     return _by_tiles(model, picture)
 
 
-def _by_grid(model: nn.Module, picture: np.ndarray) -> np.ndarray:
+def _by_grid(model: GridModel, picture: np.ndarray, device: torch.device) -> np.ndarray:
     """The way that a board takes: reduce, predict, apply."""
     height, columns = model.size
     step = GridApply(columns, height)
-    cell, airlight = model.predict(_to_tensor(model, step.reduce(np.ascontiguousarray(picture))))
+    cell, airlight = model.predict(_to_tensor(step.reduce(np.ascontiguousarray(picture)), device))
     raw = np.ascontiguousarray(cell[0].permute(1, 2, 0).float().cpu().numpy())
     gain, bias = coefficients.decode(raw, airlight[0].float().cpu().numpy())
     return step.apply(picture, gain, bias)
@@ -55,14 +56,14 @@ def _by_tiles(model: Draco, picture: np.ndarray) -> np.ndarray:
 def _tiles(model: Draco, picture: np.ndarray) -> Iterator[tuple[Tensor, tuple[slice, slice], tuple[slice, slice]]]:
     """Tiles with a margin of the network's reach, the part of each that counts, and its place in the picture."""
     height, width = picture.shape[:2]
-    margin = reach(model)
+    margin, device = reach(model), next(model.parameters()).device
     for top in range(0, height, TILE):
         for left in range(0, width, TILE):
             bottom, right = min(top + TILE, height), min(left + TILE, width)
             y, x = max(0, top - margin), max(0, left - margin)
             cut = picture[y : min(height, bottom + margin), x : min(width, right + margin)]
             inner = slice(top - y, bottom - y), slice(left - x, right - x)
-            yield _to_tensor(model, cut), inner, (slice(top, bottom), slice(left, right))
+            yield _to_tensor(cut, device), inner, (slice(top, bottom), slice(left, right))
 
 
 def reach(model: nn.Module) -> int:
@@ -77,7 +78,7 @@ class _FixedAttention:
 
     def __init__(self, model: Draco) -> None:
         self._model = model
-        self.blocks = list(model.ddirb.blocks)
+        self.blocks = [block for block in model.ddirb.blocks if isinstance(block, DilatedInvertedResidual)]
 
     def __enter__(self) -> _FixedAttention:
         return self
@@ -100,8 +101,7 @@ class _FixedAttention:
         block.attention.pooled = (total / (picture.shape[0] * picture.shape[1])).float()
 
 
-def _to_tensor(model: nn.Module, picture: np.ndarray) -> Tensor:
-    device = next(model.parameters()).device
+def _to_tensor(picture: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(picture).to(device).permute(2, 0, 1)[None].float() / 255
 
 

@@ -60,21 +60,23 @@ def export_onnx(
     from targets.source import METADATA_KEY, ModelCard
     from training.checkpoint import parameter_count, read_checkpoint, write_whole
     from training.cost import multiply_accumulates
+    from training.models import GridModel
     from training.tracing import Predict, traced
 
     held = read_checkpoint(checkpoint)
     model = held.build()
     parameters = parameter_count(model)
-    is_grid = hasattr(model, "predict")
-    if is_grid:
+    if isinstance(model, GridModel):
         own = (model.size[1], model.size[0])
         if size not in (None, own):
             raise EdgeError(f"{checkpoint} is a grid model: its input is always {own[0]}x{own[1]}, leave the size out")
         size = own
-    width, height = size or FRAME_SIZE
-    if hasattr(model, "fuse"):
         model.fuse()
-    network = Predict(model) if is_grid else model
+        network: torch.nn.Module = Predict(model)
+    else:
+        network = model
+    is_grid = network is not model
+    width, height = size or FRAME_SIZE
     picture = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
     card = ModelCard(
         name=name or held.provenance.get("run", {}).get("name") or held.provenance.get("name") or Path(checkpoint).stem,

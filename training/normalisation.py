@@ -38,7 +38,9 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         variance = sums[self.num_features : -1] / total - mean * mean
         with torch.no_grad():
             share = 1 - self.momentum if self.momentum is not None else 0.9
-            self.num_batches_tracked += 1
+            assert self.running_mean is not None and self.running_var is not None
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked.add_(1)
             self.running_mean.mul_(share).add_(mean, alpha=1 - share)
             self.running_var.mul_(share).add_(variance * total / (total - 1), alpha=1 - share)
         scale = self.weight * (variance + self.eps).rsqrt()

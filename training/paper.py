@@ -69,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
     published = None
     if arguments.weights:
         published = import_published(arguments.weights, arguments.runs / "published.safetensors")
-    rows = []
+    rows: list[tuple[str, dict[str, dict[str, float]] | None, float]] = []
     for claim in CLAIMS:
         pairs = kept_pairs(arguments.data / "real_test", only=claim.prefix)
         source = {"kind": "pairs", "folder": "real", "only": claim.prefix, "vary": 0.0}

@@ -12,11 +12,13 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from training.models import GridModel
+
 
 class Predict(nn.Module):
     """A grid model whose call gives the raw coefficients instead of a picture."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: GridModel) -> None:
         super().__init__()
         self.model = model
 

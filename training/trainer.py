@@ -74,7 +74,7 @@ class Trainer:
         if resume:
             network.load_state_dict(resume.parts["model"])
         if training.channels_last:
-            network = network.to(memory_format=torch.channels_last)
+            network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         network = network.to(self.fabric.device).train()
         if training.precision == "bf16" and self.fabric.device.type == "cpu":
             network = keep_dilated_depthwise_in_float32(network)
@@ -354,7 +354,8 @@ class _Window:
 
     def reset(self, waited_s: float) -> None:
         self._start_s, self._waited_before_s, self._waited_s = time.perf_counter(), waited_s, waited_s
-        self._steps, self._sums = 0, {}
+        self._steps = 0
+        self._sums: dict[str, float] = {}
         self._previous_s = self._start_s
 
     def add(self, scores: Scores, clear: Tensor, waited_s: float) -> None:
@@ -362,10 +363,10 @@ class _Window:
         self.last_step_s, self._previous_s = now - self._previous_s, now
         self._steps += 1
         self._waited_s = waited_s
-        values = {"loss": scores.loss, **scores.terms, "psnr_db": mean_psnr_db(scores.dehazed, clear)}
+        values = {name: float(value.detach()) for name, value in {"loss": scores.loss, **scores.terms}.items()}
+        values["psnr_db"] = mean_psnr_db(scores.dehazed, clear)
         for name, value in values.items():
-            number = float(value.detach() if isinstance(value, Tensor) else value)
-            self._sums[name] = self._sums.get(name, 0.0) + number
+            self._sums[name] = self._sums.get(name, 0.0) + value
 
     def figures(self) -> dict[str, float]:
         elapsed_s = max(time.perf_counter() - self._start_s, 1e-9)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from torch import nn
+from torch import Tensor, nn
 
 from edge.errors import EdgeError
 from training.models.draco import Draco
@@ -15,6 +15,25 @@ from training.models.draco_grid import DracoGrid
 from training.models.grid import GridNet
 
 MODELS: dict[str, type[nn.Module]] = {"draco": DracoGrid, "draco-paper": Draco, "grid": GridNet}
+
+
+@runtime_checkable
+class GridModel(Protocol):
+    """A module that can give the coefficients of a picture instead of the picture.
+
+    Attributes:
+        size: rows and columns of the small picture that `predict` takes.
+    """
+
+    size: tuple[int, int]
+
+    def predict(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """Raw ``cell`` (N, 7, h, w) and ``airlight`` (N, 3) of small pictures (N, 3, *size) in [0, 1]."""
+        ...
+
+    def fuse(self) -> object:
+        """Fold every normalisation into its convolution, in eval mode."""
+        ...
 
 
 def build(name: str, configuration: Mapping[str, Any]) -> nn.Module:
