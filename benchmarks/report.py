@@ -16,7 +16,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-
 import targets
 from benchmarks.aod_net import write_aod_net
 from benchmarks.dark_channel import DarkChannel
@@ -35,7 +34,7 @@ WIDTH, HEIGHT = 640, 480
 MADE_PAIRS = 24
 SEED = 41  # other pictures than calibration's
 BEGIN, END = "<!-- report:begin -->", "<!-- report:end -->"
-README_FIELDS = ("bundle", "ran", "p50_ms", "p90_ms", "fps", "psnr_db", "ssim", "psnr_drop_db", "size_mb")
+README_FIELDS = ("bundle", "ran", "p50_ms", "p90_ms", "fps", "psnr_db", "ssim", "psnr_drop_db", "size_mb", "marks")
 
 
 def parser() -> argparse.ArgumentParser:

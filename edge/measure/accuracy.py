@@ -49,9 +49,11 @@ def open_pairs(folder: str | Path) -> PairedData:
     """Find a folder's pairs (see `edge.measure.pairs`) and take their digest.
 
     Raises:
-        PictureError: it does not hold pairs.
+        PictureError: it does not hold pairs, or the pictures of a pair differ in size.
     """
     pairs = find_pairs(folder)
+    for pair in pairs:
+        _check_sizes(pair)
     digest = hashlib.sha256()
     for path in (path for pair in pairs for path in pair):
         try:
@@ -60,6 +62,22 @@ def open_pairs(folder: str | Path) -> PairedData:
             raise PictureError(f"cannot read {path}: {error.strerror}") from error
         digest.update(f"{path.parent.name}/{path.name}\0{len(content)}\0".encode() + content)
     return PairedData(Path(folder).resolve().name, digest.hexdigest(), tuple(pairs))
+
+
+def _check_sizes(pair: tuple[Path, Path]) -> None:
+    """From the headers alone, so that a pair that does not fit is told before minutes of measuring."""
+    from PIL import Image
+
+    sizes = []
+    for path in pair:
+        try:
+            with Image.open(path) as image:
+                sizes.append(sorted(image.size))  # a header does not say yet which way is up
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            read_picture(path)  # says what is wrong with it
+            return
+    if sizes[0] != sizes[1]:
+        read_pair(pair)
 
 
 def read_pair(pair: tuple[Path, Path]) -> tuple[np.ndarray, np.ndarray]:

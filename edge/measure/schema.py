@@ -59,7 +59,7 @@ def _of(kind: Any, definitions: dict[str, Any], name: str) -> dict[str, Any]:
         return {"type": "array", "items": _of(arguments[0], definitions, name)}
     if origin is not None and issubclass(origin, Mapping):
         return {"type": "object", "additionalProperties": _of(arguments[1], definitions, name)}
-    if is_dataclass(kind):
+    if isinstance(kind, type) and is_dataclass(kind):
         if kind.__name__ not in definitions:
             definitions[kind.__name__] = _object(kind, definitions)
         return {"$ref": f"#/$defs/{kind.__name__}"}

@@ -124,7 +124,7 @@ def latency_distribution(entries: Sequence[Entry]) -> dict[str, Any]:
     shares = np.array(
         [0, 1, 2, 5, *range(10, 90, 5), 90, 92, 94, 95, 96, 97, 98, 98.5, 99, 99.3, 99.6, 99.8, 99.9, 100]
     )
-    values = []
+    values: list[dict[str, Any]] = []
     for label, entry in zip(labels, entries, strict=True):
         times = np.percentile(entry.measurement.latency.times_ms(), shares)
         values += [{"label": label, "share": float(s), "ms": float(t)} for s, t in zip(shares, times, strict=True)]

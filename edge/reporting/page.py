@@ -99,7 +99,7 @@ def render(content: Content) -> str:
         failed=[c for c in content.cases if c.failed],
         columns=columns_of(entries),
         data=scored[0].row.data if scored else None,
-        pictures_scored=len(scored[0].measurement.quality.pictures) if scored else 0,
+        pictures_scored=max((len(e.measurement.quality.pictures) for e in scored if e.measurement.quality), default=0),
         other_data=sorted({e.row.data for e in entries if e.row.data and e.data_digest != data}),
         front=pareto(scored),
         charts=_charts(entries, scored, content),

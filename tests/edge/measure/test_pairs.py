@@ -1,9 +1,12 @@
 """Pairs are found by the naming habits of the dehazing data sets, and what does not fit is named."""
 
+import numpy as np
 import pytest
 
 from edge.errors import PictureError
+from edge.measure.accuracy import open_pairs
 from edge.measure.pairs import find_pairs
+from edge.pictures import write_picture
 
 
 def lay(folder, hazy, clear, clear_name="clear"):
@@ -78,3 +81,26 @@ def test_folders_that_are_not_pairs_say_what_pairs_are(tmp_path):
 def test_other_files_are_not_pictures(tmp_path):
     folder = lay(tmp_path, ["1.png", "Thumbs.db", "._1.png"], ["1.png", "readme.txt"])
     assert names(find_pairs(folder)) == [("1.png", "1.png")]
+
+
+def test_a_pair_of_two_sizes_is_told_before_anything_is_measured(tmp_path):
+    folder = lay(tmp_path, ["1.png"], ["1.png"])
+    write_picture(folder / "hazy" / "1.png", np.zeros((4, 6, 3), np.uint8))
+    write_picture(folder / "clear" / "1.png", np.zeros((4, 5, 3), np.uint8))
+    with pytest.raises(PictureError, match=r"1\.png has 6x4 pixels and .*1\.png 5x4: a pair has one size"):
+        open_pairs(folder)
+
+
+def test_a_picture_that_is_none_is_told_before_anything_is_measured(tmp_path):
+    with pytest.raises(PictureError, match=r"1\.png is not a picture"):
+        open_pairs(lay(tmp_path, ["1.png"], ["1.png"]))
+
+
+def test_the_digest_is_of_names_and_contents(tmp_path):
+    digests = set()
+    for number, (name, value) in enumerate([("1", 0), ("1", 1), ("2", 0)]):
+        folder = lay(tmp_path / str(number), [f"{name}.png"], [f"{name}.png"])
+        for kind in ("hazy", "clear"):
+            write_picture(folder / kind / f"{name}.png", np.full((4, 6, 3), value, np.uint8))
+        digests.add(open_pairs(folder).digest)
+    assert len(digests) == 3
