@@ -98,7 +98,8 @@ def _benchmark_app(bundle: Bundle, folder: Path) -> float:
     for name in ("model.xml", "model.bin"):
         (folder / name).write_bytes(bundle.files[name])
     program = Path(sys.executable).with_name("benchmark_app")
-    options = "-d CPU -api sync -nstreams 1 -nthreads 1 -t 1 -hint none -infer_precision f32".split()
+    once = ["-d", "CPU", "-api", "sync", "-nstreams", "1", "-nthreads", "1", "-t", "1", "-hint", "none"]
+    options = [*once, "-infer_precision", "f32"]
     done = subprocess.run(
         [program, "-m", folder / "model.xml", *options], capture_output=True, text=True, check=True, timeout=120
     )
