@@ -16,12 +16,11 @@ from targets import Artefact, BuildOptions
 from targets.rpi import flatbuffer, kernels
 from targets.rpi.network import FILE, KERNELS, interpreter_module
 from targets.rpi.quiet import quiet
+from targets.rpi.ranges import tensor_ranges, with_zero
 from targets.source import SourceModel
 
 EXTRA = "export-rpi"
 SIGNATURE = "serving_default"
-# A range of nothing (a ReLU that never fires) would ask for an endless multiplier, which XNNPACK refuses.
-LEAST_SPAN = 1 / 64
 
 
 def build(model: SourceModel, options: BuildOptions) -> Artefact:
@@ -89,24 +88,20 @@ def _quantized(content: bytes, calibration: Any, output_range: tuple[float, floa
     from ai_edge_quantizer import quantizer, recipe
 
     _, module = interpreter_module()
-    float_model = module.Interpreter(model_content=content)
-    (argument,) = float_model.get_signature_list()[SIGNATURE]["inputs"]
-    known = {details["name"]: (0.0, 1.0) for details in float_model.get_input_details()}
-    known |= {details["name"]: output_range for details in float_model.get_output_details()}
-    pictures = [{argument: picture[None].astype(np.float32) / 255} for picture in calibration]
     with quiet():
         work = quantizer.Quantizer(content, recipe.static_wi8_ai8())
-        ranges = work.calibrate({SIGNATURE: pictures}, num_threads=1)
-        for name, span in ranges.items():
-            low, high = known.get(name, (float(np.min(span["min"])), float(np.max(span["max"]))))
-            span["min"], span["max"] = _floored(span["min"], span["max"], low, high)
-        return bytes(work.quantize(ranges, enable_progress_report=False).quantized_model)
-
-
-def _floored(like_low: Any, like_high: Any, low: float, high: float) -> tuple[np.ndarray, np.ndarray]:
-    """A range of at least `LEAST_SPAN`, in the arrays' own shape."""
-    low, high = min(low, 0.0), max(high, 0.0, low + LEAST_SPAN)
-    return np.full_like(np.asarray(like_low), low), np.full_like(np.asarray(like_high), high)
+        float_model = module.Interpreter(model_content=content, experimental_preserve_all_tensors=True)
+        (argument,) = float_model.get_signature_list()[SIGNATURE]["inputs"]
+        first = next(iter(calibration))[None].astype(np.float32) / 255
+        spans = work.calibrate({SIGNATURE: [{argument: first}]}, num_threads=1)  # for its names and shapes only
+        ranges = tensor_ranges(float_model, spans, calibration)
+        ranges |= {details["name"]: (0.0, 1.0) for details in float_model.get_input_details()}
+        ranges |= {details["name"]: output_range for details in float_model.get_output_details()}
+        for name, span in spans.items():
+            seen = ranges.get(name, (float(np.min(span["min"])), float(np.max(span["max"]))))
+            low, high = with_zero(*seen)
+            span["min"], span["max"] = np.full_like(span["min"], low), np.full_like(span["max"], high)
+        return bytes(work.quantize(spans, enable_progress_report=False).quantized_model)
 
 
 def _with_float16_weights(content: bytes) -> bytes:

@@ -22,10 +22,11 @@ from torch import Tensor, nn
 from edge import coefficients
 from edge.errors import EdgeError
 
-# Where a coefficient stops to matter (see edge.coefficients.decode): below, the gain is 1 to the last grey level;
-# above, it is clipped.
-LEAST_DENSITY = (np.log(np.expm1(0.002)) - coefficients.DENSITY_OFFSET) / coefficients.DENSITY_SLOPE
+# Where a coefficient stops to matter (see edge.coefficients.decode): below the least density the gain is 1 to a
+# quarter of a grey level; above the most it is clipped, and so are tint and shift beyond theirs.
+LEAST_DENSITY = (np.log(np.expm1(0.001)) - coefficients.DENSITY_OFFSET) / coefficients.DENSITY_SLOPE
 MOST_DENSITY = (coefficients.LARGEST_LOG_GAIN + 1 - coefficients.DENSITY_OFFSET) / coefficients.DENSITY_SLOPE
+MOST_TINT, MOST_SHIFT = 1 / coefficients.TINT_SCALE, 1.0
 MARGIN = 0.05  # of the range that calibration saw, on either side
 LEAST_SPAN = 1 / 16
 
@@ -72,7 +73,8 @@ def output_ranges(model: nn.Module, pictures: Iterable[np.ndarray]) -> tuple[Out
     margin = MARGIN * (high - low)
     low, high = low - margin, high + margin
     low[0], high[0] = max(low[0], LEAST_DENSITY), min(high[0], MOST_DENSITY)
-    low[4:7], high[4:7] = np.maximum(low[4:7], -1), np.minimum(high[4:7], 1)
+    for part, most in ((slice(1, 4), MOST_TINT), (slice(4, 7), MOST_SHIFT)):
+        low[part], high[part] = np.maximum(low[part], -most), np.minimum(high[part], most)
     middle, half = (low + high) / 2, np.maximum((high - low) / 2, LEAST_SPAN / 2)
     split = coefficients.CHANNELS
     return tuple(

@@ -117,7 +117,8 @@ class Bundles:
         place = self.folder / f"{Path(model).stem}-{target}-{precision}"
         if not place.exists():
             call = ["--target", target, "--precision", precision, "--model", model, "--out", place, *more]
-            run(sys.executable, "-m", "edge.export", *call, cwd=REPOSITORY)
+            # On a busy machine several threads of one operator mostly wait for each other.
+            run(sys.executable, "-m", "edge.export", *call, cwd=REPOSITORY, env={"OMP_NUM_THREADS": "1"})
         return place
 
     def close(self) -> None:

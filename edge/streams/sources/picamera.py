@@ -26,6 +26,7 @@ CONVERSIONS = {
     "NV21": cv2.COLOR_YUV2RGB_NV21,
     "YUYV": cv2.COLOR_YUV2RGB_YUYV,
 }
+SEMI_PLANAR = ("NV12", "NV21")  # picamera2 gives their bytes, but makes no array of them
 WAIT_S = 5.0
 
 
@@ -63,6 +64,7 @@ class PicameraSource:
         except (RuntimeError, IndexError, OSError, ValueError) as error:
             raise SourceError(f"cannot open camera {self._number}: {error or type(error).__name__}") from error
         self._format, (self._width, self._height) = given["format"], given["size"]
+        self._stride = given.get("stride") or self._width
         if self._format not in CONVERSIONS:
             raise SourceError(f"camera {self._number} gives {self._format}, which is not read here")
         return StreamInfo(
@@ -78,7 +80,7 @@ class PicameraSource:
             raise SourceLost(f"camera {self._number} was lost ({error})") from error
         try:
             stamp_ns = request.get_metadata().get("SensorTimestamp")
-            array = request.make_array("main")
+            array = self._array(request)
         finally:
             request.release()
         age_s = max(0.0, (time.clock_gettime_ns(time.CLOCK_BOOTTIME) - stamp_ns) / 1e9) if stamp_ns else 0.0
@@ -90,6 +92,13 @@ class PicameraSource:
         camera, self._camera = self._camera, None
         if camera is not None:
             camera.close()
+
+    def _array(self, request: Any) -> np.ndarray:
+        """A copy of the request's picture, rows padded as they are."""
+        if self._format not in SEMI_PLANAR:
+            return request.make_array("main")
+        rows = self._height * 3 // 2
+        return request.make_buffer("main")[: rows * self._stride].reshape(rows, self._stride)
 
     def _rgb(self, array: np.ndarray) -> np.ndarray:
         conversion = CONVERSIONS[self._format]

@@ -1,0 +1,57 @@
+"""The range of every tensor of a float .tflite, as a calibration set shows it.
+
+The quantizer's own calibration keeps a moving average over pictures, which forgets the few that reach furthest: clear
+pictures among hazy ones drive the network to other values, and were clipped (28 dB to the float model where the
+ranges taken here give 58). The outermost thousandth of each picture's values may be clipped: that costs less than the
+coarser steps that it would take to keep it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+OUTERMOST = 0.001
+LARGEST_SAMPLE = 1 << 16
+# A range of nothing (a ReLU that never fires) would ask for an endless multiplier, which XNNPACK refuses.
+LEAST_SPAN = 1 / 64
+
+Range = tuple[float, float]
+
+
+def tensor_ranges(interpreter: Any, names: Iterable[str], pictures: Iterable[np.ndarray]) -> dict[str, Range]:
+    """Lowest and highest value of each tensor over all pictures, without each picture's outermost values.
+
+    Args:
+        interpreter: of the float model, with `experimental_preserve_all_tensors`.
+        names: of the tensors; one that the interpreter does not have, or that is constant, is left out.
+        pictures: uint8 RGB (H, W, 3).
+    """
+    interpreter.allocate_tensors()
+    (source,) = interpreter.get_input_details()
+    index = {details["name"]: details["index"] for details in interpreter.get_tensor_details() if details["name"]}
+    wanted = {name: index[name] for name in names if name in index}
+    found: dict[str, Range] = {}
+    for picture in pictures:
+        interpreter.set_tensor(source["index"], (picture[None] / 255).astype(np.float32))
+        interpreter.invoke()
+        for name, number in wanted.items():
+            low, high = _inner_range(interpreter.get_tensor(number))
+            before = found.get(name, (low, high))
+            found[name] = (min(low, before[0]), max(high, before[1]))
+    return found
+
+
+def with_zero(low: float, high: float) -> Range:
+    """The range as a quantizer can take it: 0 has to be one of its values, and it has to have a width."""
+    low = min(low, 0.0)
+    return low, max(high, 0.0, low + LEAST_SPAN)
+
+
+def _inner_range(values: np.ndarray) -> Range:
+    flat = values.ravel()
+    flat = flat[:: max(1, flat.size // LARGEST_SAMPLE)]
+    low, high = np.quantile(flat, (OUTERMOST, 1 - OUTERMOST))
+    return float(low), float(high)
