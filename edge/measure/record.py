@@ -23,7 +23,7 @@ from edge.measure import samples
 from edge.measure.conditions import Conditions
 from edge.measure.energy import Energy
 from edge.measure.machine import Machine
-from edge.measure.statistics import Interval, Summary
+from edge.measure.statistics import Interval, Summary, percentile
 
 SCHEMA = 2
 KIND = "draco-edge measurement"
@@ -305,7 +305,7 @@ def read(path: Path) -> Measurement:
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise MeasurementError(f"{path}: larger than {LARGEST_BYTES >> 20} MiB, not a measurement")
-        raw = json.loads(path.read_bytes())
+        raw = json.loads(path.read_bytes(), parse_constant=_refuse)
     except OSError as error:
         raise MeasurementError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -326,13 +326,33 @@ def read(path: Path) -> Measurement:
         where = "/".join(map(str, fault.path)) or "the file"
         raise MeasurementError(f"{path}: {where}: {fault.message[:200]}")
     measurement = _build(Measurement, {k: v for k, v in raw.items() if k not in ("kind", "schema")})
-    try:
-        for name in measurement.latency.samples:
-            if measurement.latency.times_ms(name).size != measurement.latency.runs:
-                raise ValueError(f"frame times: of {name}, not as many as runs")
-    except ValueError as error:
-        raise MeasurementError(f"{path}: {error}") from None
+    if fault := _disagreement(measurement.latency):
+        raise MeasurementError(f"{path}: {fault}")
     return measurement
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _disagreement(latency: Latency) -> str:
+    """What does not fit together in a file that the schema accepts; empty where all does."""
+    if missing := ({"total"} - set(latency.samples)) | (set(STAGES) - set(latency.stages_ms)):
+        return f"latency: {', '.join(sorted(missing))} is missing"
+    try:
+        times = {name: latency.times_ms(name) for name in latency.samples}
+    except ValueError as error:
+        return str(error)
+    for name, values in times.items():
+        if values.size != latency.runs or values.size == 0:
+            return f"frame times of {name}: not as many as runs"
+    total = times["total"]
+    if total.min() <= 0:
+        return "frame times: not all above 0"
+    for q, told in ((50, latency.total_ms.p50), (90, latency.total_ms.p90)):
+        if abs(percentile(total, q) - told) > 1e-3 * told + 1e-3:
+            return f"p{q} is not that of the frame times; the file was altered"
+    return ""
 
 
 def schema() -> dict[str, Any]:

@@ -159,10 +159,18 @@ def run(opened: Sequence[Opened], settings: Settings, progress: Progress) -> lis
             energy_missing=missing,
             memory=Memory(o.before_mb, peak) if o.before_mb and peak and len(opened) == 1 else None,
             ratios=ratios_to(series[0], s, opened[0].subject) if s is not series[0] else (),
-            marks=(*(("quick run",) if settings.quick else ()), *conditions.marks(seen)),
+            marks=(*_marks_of_run(o, settings), *conditions.marks(seen)),
         )
         for o, s, warmup_runs in zip(opened, series, warmed, strict=True)
     ]
+
+
+def _marks_of_run(opened: Opened, settings: Settings) -> tuple[str, ...]:
+    built, ran = opened.subject.precision, opened.precision
+    return (
+        *(("quick run",) if settings.quick else ()),
+        *((f"ran in {ran}: built for {built}",) if ran != built else ()),
+    )
 
 
 def ratios_to(first: loop.Series, other: loop.Series, subject: Subject) -> tuple[Ratio, ...]:

@@ -54,6 +54,9 @@ def damaged(text):
         (lambda t: t.replace('"fps"', '"fsp"'), "fps"),
         (lambda t: re.sub(r'"p90": [0-9.]+', '"p90": "fast"', t, count=1), "is not of type 'number'"),
         (lambda t: re.sub(r'"runs": [0-9]+', '"runs": 3', t), "not as many as runs"),
+        (lambda t: re.sub(r'"p90": [0-9.]+', '"p90": 0.5', t, count=1), "p90 is not that of the frame times"),
+        (lambda t: re.sub(r'"p90": [0-9.]+', '"p90": NaN', t, count=1), "NaN is not JSON"),
+        (lambda t: t.replace('"capture": {', '"captured": {'), "capture is missing"),
         (lambda t: re.sub(r'"total": "[^"]+"', '"total": "AAAA"', t), "frame times"),
     ],
 )

@@ -217,3 +217,13 @@ def test_a_browser_draws_it_without_complaint(page):
     charts = json.loads(re.search(r'id="charts">(.*?)</script>', page.read_text(), re.S)[1])
     assert {"pareto", "distribution", "split", "energy", "fps", "temperature_c"} <= set(charts)
     assert len(re.findall(r'role="graphics-document"', done.stdout)) == len(charts)
+
+
+def test_the_documentation_names_every_figure():
+    from pathlib import Path
+
+    from edge.reporting.rows import NAMES
+
+    text = (Path(report.__file__).parents[1] / "docs" / "measuring.md").read_text()
+    cells = [line.split("|")[1] for line in text.splitlines() if line.startswith("| ") and "---" not in line][1:]
+    assert sorted(name.strip() for cell in cells for name in cell.split(",")) == sorted(NAMES)
