@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -75,6 +76,7 @@ class Plan:
     sink_failures: list[BaseException | float] = field(default_factory=list)
     wishes: list[str] = field(default_factory=list)
     jump_s: int = 0
+    ended: bool = False
 
     def next_fault(self) -> str:
         """The fault due at this frame, or nothing."""
@@ -123,7 +125,7 @@ class FaultySource:
 
     def read(self) -> Frame | None:
         plan = self._plan
-        if plan.given >= self._frames:
+        if plan.given >= self._frames or plan.ended:
             return None
         now = time.monotonic()
         self._due = max(self._due + self._interval_s, now)
@@ -237,6 +239,7 @@ def soak(bundle: Path, frames: int, fps: float, every: int = EVERY, report: Any 
     helpers: list[threading.Thread] = []
     memory: list[tuple[int, float]] = []
     next_report = 0
+    signal.signal(signal.SIGTERM, lambda *_: setattr(plan, "ended", True))  # judge what there is so far
     began = time.monotonic()
     with running(stream):
         for _ in stream.watch():
@@ -248,7 +251,7 @@ def soak(bundle: Path, frames: int, fps: float, every: int = EVERY, report: Any 
                 helpers[-1].start()
             if plan.given >= next_report:
                 memory.append((plan.given, process.memory_info().rss / MIB))
-                if next_report % 10_000 == 0:
+                if next_report % 5_000 == 0:
                     report(f"{plan.given} frames, {memory[-1][1]:.1f} MiB, {sum(plan.count.values())} faults")
                 next_report += 1000
     for thread in helpers:
@@ -273,8 +276,9 @@ def _judged(
     figures = stream.figures
     settled = [rss for at, rss in memory if at >= SETTLED]
     growth = settled[-1] - settled[0] if len(settled) > 1 else 0.0
-    tenth = max(1, len(sink.latency_ms) // 10)
-    first, last = (float(np.nanpercentile(part, 99)) for part in (sink.latency_ms[:tenth], sink.latency_ms[-tenth:]))
+    latency_ms = sink.latency_ms[: plan.given]
+    tenth = max(1, len(latency_ms) // 10)
+    first, last = (float(np.nanpercentile(part, 99)) for part in (latency_ms[:tenth], latency_ms[-tenth:]))
     lost_at_fault = plan.count["unplugged"] + plan.count["stalled"]
     result: dict[str, Any] = {
         "frames": plan.given,

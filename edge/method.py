@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-import cv2
 import numpy as np
 
 from edge import coefficients
@@ -60,7 +59,7 @@ class GridMethod:
         small = self._grid.reduce(frame)
         reduced = time.perf_counter()
         cell, airlight = self._network(small)
-        if not cv2.checkRange(cell) or not cv2.checkRange(airlight):
+        if not (np.isfinite(cell).all() and np.isfinite(airlight).all()):
             raise ModelFault("the model's answer is not finite")
         if self.smoother is not None:
             cell, airlight = self.smoother(small, cell, airlight)

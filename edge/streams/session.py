@@ -47,6 +47,7 @@ class Session:
         self._backoff = Backoff()
         self._watchdog = Watchdog()
         self._reload = False
+        self._started = False
         self.interrupted = False
 
     def run(self) -> None:
@@ -71,6 +72,16 @@ class Session:
         figures = self._stream.figures
         delivered = sum(sink.delivered for sink in figures.sinks)
         self._watchdog.look(delivered, f"{figures.rate.per_second():.1f} frames a second")
+        if delivered and self._stream.live and not self._started:
+            self._started = True
+            dehazer = self._stream.clearing.dehazer
+            seconds = figures.delivered_at - figures.started_at
+            self._events(
+                "started",
+                "info",
+                f"{dehazer.bundle.manifest.name} runs on {dehazer.device} in {dehazer.precision}; "
+                f"first frame after {seconds:.2f} s",
+            )
         if self._address is not None and self._preview is None and time.monotonic() >= self._preview_at:
             self._open_preview(self._address)
         if self._reload:

@@ -1,5 +1,6 @@
 """The preview page, its figures, controls, metrics and health, and who may see them."""
 
+import contextlib
 import http.client
 import json
 import shutil
@@ -177,10 +178,8 @@ def test_clients_are_bounded_and_slow_ones_are_hung_up_on(shown, monkeypatch):
     stop_at, answered = time.monotonic() + 10, 0
     while time.monotonic() < stop_at and answered != 200:  # a byte now and then does not buy more time
         for client in slow:
-            try:
+            with contextlib.suppress(OSError):
                 client.sendall(b"T")
-            except OSError:
-                pass
         try:
             answered = ask(shown, "/health")[0]
         except (OSError, http.client.HTTPException):
