@@ -3,7 +3,7 @@ PYTHON ?= python3
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check --no-compile
 DEMO = out/demo
 
-.PHONY: help demo test lint format bench report soak clean
+.PHONY: help demo test test-targets lint format bench report soak clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -25,6 +25,10 @@ demo: .venv/complete ## a hazy picture in, a clear one out, with a report: every
 
 test: .venv-dev/complete ## every test that needs no board
 	.venv-dev/bin/python -m pytest -q -n 2 --dist loadgroup
+
+# make test-targets SKIP="npu camera" leaves those out; downloads are kept in ~/.cache/draco-edge/boards.
+test-targets: .venv-dev/complete ## prove the targets against real compilers, a Raspberry Pi's userland and camera stack
+	.venv-dev/bin/python -m tests.boards $(addprefix --skip ,$(SKIP))
 
 lint: .venv-dev/complete ## ruff and mypy
 	.venv-dev/bin/ruff check .
