@@ -1,0 +1,73 @@
+"""`python -m training.train`: one command from pairs to a checkpoint, and one line for each mistake."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from edge import command
+from training import train
+from training.checkpoint import load_model
+
+CONFIG = """
+name = "mine"
+[model]
+name = "grid"
+configuration = { width = 16, height = 24, columns = 32 }
+[training]
+steps = 3
+batch = 2
+size = [32, 24]
+[sources.pairs]
+kind = "pairs"
+folder = "pairs"
+[validation]
+every = 3
+[validation.pairs.mine]
+folder = "pairs"
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text(CONFIG)
+    return path
+
+
+def test_a_run_ends_with_the_path_of_a_checkpoint_and_is_not_written_over(tmp_path, pairs_folder, config, capsys):
+    before = signal.getsignal(signal.SIGTERM)
+    call = ["--config", str(config), "--data", str(pairs_folder.parent), "--out", str(tmp_path / "run")]
+    assert command.run(train.main, call) == 0
+    told = capsys.readouterr()
+    assert told.out.splitlines()[-1] == str(tmp_path / "run" / "best.safetensors")
+    assert "step 3/3  loss" in told.err
+    assert "pictures/s" in told.err
+    assert "waiting for data" in told.err
+    load_model(tmp_path / "run" / "best.safetensors")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+    assert command.run(train.main, call) == 1
+    assert "holds a run already" in capsys.readouterr().err
+    assert command.run(train.main, ["--resume", str(tmp_path / "run")]) == 0  # knows where the pictures were
+
+
+def test_mistakes_are_one_line(tmp_path, config, capsys):
+    for call, told in (
+        (["--config", str(tmp_path / "none.toml")], "none.toml"),
+        (["--config", str(config), "--data", str(tmp_path / "none")], "--data"),
+        (["--resume", str(tmp_path)], "no run to go on with"),
+        (["--config", str(config), "--data", str(tmp_path), "--out", str(tmp_path / "run")], "pairs"),
+    ):
+        assert command.run(train.main, call) == 1
+        error = capsys.readouterr().err
+        assert told in error
+        assert error.count("\n") == 1
+
+
+def test_a_call_without_a_configuration_is_wrong(capsys):
+    with pytest.raises(SystemExit) as raised:
+        train.main([])
+    assert raised.value.code == 2
+    assert "--config" in capsys.readouterr().err
