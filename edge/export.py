@@ -53,12 +53,24 @@ def parser() -> argparse.ArgumentParser:
         help="a shipped model, or an .onnx or .safetensors of yours",
     )
     p.add_argument("--precision", default="int8", choices=("fp32", "fp16", "int8"), help="(default: int8)")
-    p.add_argument("--size", type=_size, metavar="WxH", help="of a frame model's tiles (default: 640x480)")
+    p.add_argument("--size", type=frame_size, metavar="WxH", help="of a frame model's tiles (default: 640x480)")
     p.add_argument(
         "--calibration", type=Path, metavar="DIR", help="pictures to take INT8 ranges from (default: made, no download)"
     )
     p.add_argument("--quantizer", default="default", metavar="NAME", help="another than the target's own: inc")
-    p.add_argument("--max-drop", type=_decibels, metavar="dB", help="refuse to lose more PSNR than that to float32")
+    p.add_argument(
+        "--ranges",
+        default="minmax",
+        choices=("minmax", "percentile", "entropy"),
+        help="how INT8 ranges are taken from the pictures (default: minmax); which targets know which: docs/int8.md",
+    )
+    p.add_argument(
+        "--max-drop",
+        type=_decibels,
+        metavar="dB",
+        help="the most PSNR to lose to float32: as few layers as possible go back to float for it, and where that "
+        "does not suffice nothing is written",
+    )
     p.add_argument("--data", type=Path, metavar="DIR", help="pairs to measure the loss on: hazy/ and clear/ in it")
     p.add_argument("--out", type=Path, metavar="PATH", help="the bundle (default: MODEL-TARGET-PRECISION)")
     p.add_argument("--zip", action="store_true", help="one .zip file instead of a folder")
@@ -72,24 +84,29 @@ def main(argv: list[str] | None = None) -> int:
         raise EdgeError(f"the {args.target} target has no {args.precision}: {', '.join(target.precisions)} are there")
     if args.precision != "int8" and args.calibration:
         raise EdgeError("--calibration is for --precision int8 only; leave it out")
-    pairs, data = _pairs(args.data)
+    pairs, data = measured_pairs(args.data)
     with tempfile.TemporaryDirectory() as folder:
-        model = _model(args.model, args.size, Path(folder))
+        model = source_model(args.model, args.size, Path(folder))
         destination = args.out or Path(f"{model.card.name}-{args.target}-{args.precision}")
         if args.zip and destination.suffix != ".zip":
             destination = destination.with_name(destination.name + ".zip")
         calibration = _calibration(model, args.calibration) if args.precision == "int8" else None
         options = targets.BuildOptions(
-            args.precision, calibration, quantizer=args.quantizer, max_drop_db=args.max_drop, say=command.say
+            args.precision,
+            calibration,
+            quantizer=args.quantizer,
+            max_drop_db=args.max_drop,
+            say=command.say,
+            ranges=args.ranges,
         )
-        bundle = _export(model, target, options, pairs, data)
+        bundle = _export(model, target, options, pairs, data, args.data)
     _write(bundle, destination)
     print(_summary(bundle))
     print(destination)
     return 0
 
 
-def _model(name: str, size: tuple[int, int] | None, folder: Path) -> SourceModel:
+def source_model(name: str, size: tuple[int, int] | None, folder: Path) -> SourceModel:
     """The model to start from; a checkpoint goes to ONNX first, which needs torch."""
     from targets.source import SourceModel
 
@@ -125,17 +142,28 @@ def _export(
     options: targets.BuildOptions,
     pairs: Iterable[tuple[np.ndarray, np.ndarray]],
     data: str,
+    folder: Path | None,
 ) -> Bundle:
     """Build, run and measure: everything but writing."""
+    from contextlib import closing
     from dataclasses import replace
 
     from edge.bundle import Bundle
     from edge.dehazer import Dehazer
     from edge.fidelity import compare, golden_frames
+    from edge.soundness import refuse_broken
 
-    draft = assembled(model, target, options)
-    command.say(f"running it against the float32 model on {data}")
     plain = assembled(model, targets.load("onnx"), targets.BuildOptions("fp32"))
+    if options.precision == "int8" and options.max_drop_db is not None:
+        draft = _controlled(model, target, options, plain, folder)
+    else:
+        draft = assembled(model, target, options)
+    with (
+        closing(targets.load("onnx").open(plain, "CPU", None)) as float_network,
+        closing(target.open(draft, _device(target), None)) as network,
+    ):
+        refuse_broken(float_network, network, model.card.width, model.card.height)
+    command.say(f"running it against the float32 model on {data}")
     with Dehazer(plain, "CPU") as reference, Dehazer(draft, _device(target)) as artefact:
         fidelity = compare(reference, artefact, pairs, data)
         goldens, files = golden_frames(artefact, options.precision)
@@ -146,6 +174,32 @@ def _export(
         )
     manifest = replace(draft.manifest, golden=goldens, accuracy=fidelity.to_json())
     return Bundle.assemble(manifest, {**draft.files, **files})
+
+
+def _controlled(
+    model: SourceModel, target: targets.Target, options: targets.BuildOptions, plain: Bundle, folder: Path | None
+) -> Bundle:
+    """The artefact with the fewest layers in float that `--max-drop` allows; says which, and what each costs."""
+    from dataclasses import replace
+
+    from edge.bundle import Bundle
+    from quantization.control import Loss, controlled, ranked
+
+    loss = Loss(plain, "CPU", measured_pairs(folder, few=True)[0])
+
+    def rank() -> list[Any]:
+        # ONNX Runtime's quantizer takes ranges once for all of these, where others take them anew for each layer.
+        own = target if target.name == "jetson" else targets.load("onnx")
+        return ranked(model, own, replace(options, quantizer="default"), loss, assembled, _device(own))
+
+    found = controlled(model, target, options, loss, assembled, rank, _device(target))
+    for layer in found.float_layers:
+        command.say(
+            f"{layer.layer} stays float: in INT8 it alone changes frames to {layer.agreement_db:.1f} dB of the float "
+            f"model's and costs {layer.drop_db:+.3f} dB on haze, {layer.kept_drop_db:+.2f} dB on clear pictures"
+        )
+    notes = {**found.bundle.manifest.notes, "accuracy_control": {"max_drop_db": options.max_drop_db, **found.to_json()}}
+    return Bundle.assemble(replace(found.bundle.manifest, notes=notes), found.bundle.files)
 
 
 def assembled(model: SourceModel, target: targets.Target, options: targets.BuildOptions) -> Bundle:
@@ -192,7 +246,8 @@ def _calibration(model: SourceModel, folder: Path | None) -> CalibrationSet:
     return folder_set(folder, card.width, card.height, card.kind)
 
 
-def _pairs(folder: Path | None) -> tuple[Iterator[tuple[np.ndarray, np.ndarray]], str]:
+def measured_pairs(folder: Path | None, few: bool = False) -> tuple[Iterator[tuple[np.ndarray, np.ndarray]], str]:
+    """Pairs to measure an artefact on, and what they are in words; `few`: 24 at most, evenly spread."""
     if folder is None:
         from quantization.calibration import hazy_pairs
 
@@ -201,6 +256,8 @@ def _pairs(folder: Path | None) -> tuple[Iterator[tuple[np.ndarray, np.ndarray]]
     from edge.pictures import read_picture
 
     found = find_pairs(folder)
+    if few and len(found) > HELD_OUT_PAIRS:
+        found = [found[i * len(found) // HELD_OUT_PAIRS] for i in range(HELD_OUT_PAIRS)]
     shown = command.progress(found, len(found), "pair")
     return ((read_picture(h)[0], read_picture(c)[0]) for h, c in shown), f"{len(found)} pairs of {folder.name}"
 
@@ -231,7 +288,8 @@ def _summary(bundle: Bundle) -> str:
     )
 
 
-def _size(text: str) -> tuple[int, int]:
+def frame_size(text: str) -> tuple[int, int]:
+    """Width and height from a text such as 640x480."""
     match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
     if not match or not all(1 <= int(n) <= 16384 for n in match.groups()):
         raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 640x480")

@@ -119,7 +119,11 @@ class Network(Protocol):
 
 @runtime_checkable
 class Target(Protocol):
-    """One kind of board or runtime."""
+    """One kind of board or runtime.
+
+    A target whose INT8 artefacts can keep some layers in float (`BuildOptions.float_layers`) says so with an
+    attribute ``mixes_precisions = True``.
+    """
 
     name: str
     precisions: tuple[str, ...]

@@ -20,6 +20,7 @@ class JetsonTarget:
 
     name = "jetson"
     precisions = ("fp32", "fp16", "int8")
+    mixes_precisions = True
     export_device = "CPU"
 
     def check(self) -> Check:

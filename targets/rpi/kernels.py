@@ -1,8 +1,9 @@
 """Raw answers of an INT8 model by kernel family.
 
-INT8 arithmetic is exact, so the same kernels give the same bytes on x86 and on ARM; but XNNPACK, LiteRT's own
-optimized kernels and the reference kernels round differently from each other. A bundle says which answer each
-family gave when it was exported, and a board can tell that it computes exactly that.
+INT8 arithmetic is exact, so XNNPACK gives the same bytes on x86 and on ARM, and so do the reference kernels; but the
+two round differently from each other. (LiteRT's third family, its optimized kernels without XNNPACK, rounds
+differently on each architecture.) A bundle says which answer each family gave when it was exported, and a board can
+tell that it computes exactly that.
 """
 
 from __future__ import annotations

@@ -15,11 +15,7 @@ from edge.errors import BundleError, DeviceUnavailable, MissingPackage
 from targets.rpi.quiet import quiet
 
 FILE = "model.tflite"
-KERNELS = {
-    "xnnpack": "AUTO",
-    "optimized": "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
-    "reference": "BUILTIN_REF",
-}
+KERNELS = {"xnnpack": "AUTO", "reference": "BUILTIN_REF"}
 
 
 class LiteRTNetwork:

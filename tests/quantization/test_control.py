@@ -1,0 +1,165 @@
+"""Accuracy control and sensitivity: the layer that hurts is found, and only that goes back to float."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import targets
+from edge import coefficients, export
+from edge.bundle import Bundle
+from edge.errors import EdgeError
+from quantization.calibration import made_set
+from quantization.control import Loss, controlled, ranked
+from quantization.layers import heads, layers, left_out
+from targets.source import METADATA_KEY, ModelCard, SourceModel
+
+WIDTH, HEIGHT = 40, 30
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> SourceModel:
+    """Four layers, of which ``bad`` cannot be quantized by tensor: one channel is a thousand times the others."""
+    rng = np.random.default_rng(3)
+    cells = coefficients.CHANNELS
+    tensors = {
+        "good.weight": rng.normal(0, 0.3, (8, 3, 3, 3)),
+        "bad.weight": rng.normal(0, 0.2, (8, 8, 3, 3)) * np.array([1000.0] + [1.0] * 7)[:, None, None, None],
+        "after.weight": rng.normal(0, 0.2, (8, 8, 1, 1)) * np.array([0.001] + [1.0] * 7)[:, None, None],
+        "cell.weight": rng.normal(0, 0.2, (cells, 8, 1, 1)),
+        "airlight.weight": rng.normal(0, 0.5, (3, 3, 1, 1)),
+        "flat": np.array([1, 3]),
+    }
+    nodes = [
+        helper.make_node("Conv", ["picture", "good.weight"], ["a"], "n1", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["b"], "n2"),
+        helper.make_node("Conv", ["b", "bad.weight"], ["c"], "n3", pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["c", "after.weight"], ["d"], "n4"),
+        helper.make_node("Add", ["d", "b"], ["e"], "n5"),
+        helper.make_node("Conv", ["e", "cell.weight"], ["cell"], "n6"),
+        helper.make_node("GlobalAveragePool", ["picture"], ["mean"], "n7"),
+        helper.make_node("Conv", ["mean", "airlight.weight"], ["light"], "n8"),
+        helper.make_node("Reshape", ["light", "flat"], ["airlight"], "n9"),
+    ]
+    float_type = TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes,
+        "four",
+        [helper.make_tensor_value_info("picture", float_type, [1, 3, HEIGHT, WIDTH])],
+        [
+            helper.make_tensor_value_info("cell", float_type, [1, cells, HEIGHT, WIDTH]),
+            helper.make_tensor_value_info("airlight", float_type, [1, 3]),
+        ],
+        [numpy_helper.from_array(v.astype(np.int64 if n == "flat" else np.float32), n) for n, v in tensors.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    card = ModelCard("four", "grid", WIDTH, HEIGHT, 1000, 1, "0" * 64, coefficients.FORM)
+    helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+    path = tmp_path_factory.mktemp("four") / "four.onnx"
+    onnx.save(model, path)
+    return SourceModel.read(path)
+
+
+@pytest.fixture(scope="module")
+def setting(source):
+    options = targets.BuildOptions("int8", made_set(WIDTH, HEIGHT, "grid", 6))
+    plain = export.assembled(source, targets.load("onnx"), targets.BuildOptions("fp32"))
+    return options, Loss(plain, "CPU", export.measured_pairs(None)[0])
+
+
+def rank(source, setting):
+    options, loss = setting
+    return ranked(source, targets.load("onnx"), options, loss, export.assembled)
+
+
+def test_layers_are_named_after_their_weights_and_counted(source):
+    found = layers(onnx.load(source.onnx))
+
+    assert [layer.name for layer in found] == ["good", "bad", "after", "cell", "airlight"]
+    assert found[0].parameters == 8 * 3 * 9
+    assert found[0].macs == 8 * 3 * 9 * WIDTH * HEIGHT
+    assert heads(onnx.load(source.onnx)) == ("cell", "airlight")
+
+
+def test_an_addition_is_float_only_when_all_that_it_adds_is(source):
+    model = onnx.load(source.onnx)
+
+    assert "n5" not in left_out(model, ["after"])
+    assert "n5" in left_out(model, ["after", "good"])
+
+
+def test_an_unknown_layer_is_refused_with_the_nearest(source):
+    with pytest.raises(EdgeError, match=r"no layer 'god'; near it: good"):
+        left_out(onnx.load(source.onnx), ["god"])
+
+
+def test_the_layer_with_an_outlier_is_ranked_first(source, setting):
+    losses = rank(source, setting)
+
+    assert {loss.layer for loss in losses} == {"good", "bad", "after"}
+    assert losses[0].layer in ("bad", "after")  # the tensor between the two is what does not fit into INT8
+    assert losses[0].agreement_db < losses[-1].agreement_db - 3
+
+
+@pytest.mark.parametrize("name", ["onnx", "openvino"])
+def test_control_leaves_the_fewest_layers_in_float(source, setting, name):
+    options, loss = setting
+    target = targets.load(name)
+    of_all = loss.of(export.assembled(source, target, options), "CPU")[1]
+    assert of_all > 0.01, "the model was made to lose in INT8"
+
+    found = controlled(
+        source, target, replace(options, max_drop_db=of_all / 2), loss, export.assembled, lambda: rank(source, setting)
+    )
+
+    names = {layer.layer for layer in found.float_layers}
+    assert found.drop_db <= of_all / 2
+    assert names and names < {"good", "bad", "after"}
+    assert names <= set(found.bundle.manifest.notes["float_layers"])
+
+
+def test_nothing_goes_to_float_where_int8_is_good_enough(source, setting):
+    options, loss = setting
+
+    def rank() -> list:
+        raise AssertionError("not asked for")
+
+    found = controlled(source, targets.load("onnx"), replace(options, max_drop_db=90.0), loss, export.assembled, rank)
+
+    assert found.float_layers == ()
+    assert found.builds == 1
+
+
+def test_a_limit_that_cannot_be_met_is_refused_with_the_best_found(source, setting, monkeypatch):
+    options, loss = setting
+    monkeypatch.setattr(loss, "of", lambda bundle, device: (30.0, 0.7, 1.0))
+
+    with pytest.raises(EdgeError, match=r"the best found loses 0\.700 dB"):
+        controlled(
+            source,
+            targets.load("onnx"),
+            replace(options, max_drop_db=0.1),
+            loss,
+            export.assembled,
+            lambda: rank(source, setting),
+        )
+
+
+def test_export_says_in_the_manifest_what_stayed_float(source, tmp_path, capsys):
+    out = tmp_path / "controlled"
+
+    status = export.main(["--model", str(source.onnx), "--target", "onnx", "--max-drop", "0.02", "--out", str(out)])
+
+    assert status == 0
+    notes = Bundle.read(out).manifest.notes["accuracy_control"]
+    assert notes["max_drop_db"] == 0.02
+    assert notes["drop_db"] <= 0.02
+    said = capsys.readouterr().err
+    for layer in notes["float_layers"]:
+        assert f"{layer['layer']} stays float" in said
+    json.dumps(notes)
