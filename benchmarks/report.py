@@ -9,6 +9,7 @@ two marks.
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import sys
 import tempfile
@@ -71,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
         old.unlink()
     for m in measured:
         print(session.summary_line(m))
-        record.write(m, place / f"{m.subject.name.replace(' ', '-')}.json")
+        record.write(m, place / (re.sub(r"[^\w.]+", "-", m.subject.name) + ".json"))
     report.main([str(place), "--out", str(args.out), "--budget", "33"])
     if args.readme:
         update_readme(args.readme, place)
@@ -80,9 +81,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def readme_table(measurements: Path) -> str:
-    """The README's table, from a folder of measurements."""
+    """The README's table, from a folder of measurements, and under it what it was measured on."""
     entries, _ = rows.collect([measurements])
-    return markdown.table(entries, [c for c in page.COLUMNS if c.field in README_FIELDS])
+    m = entries[0].measurement
+    machine = f"{m.machine.processor}, {m.machine.cores} cores{', virtual machine' if m.machine.virtual else ''}"
+    scored = f"; PSNR and SSIM on the {len(m.quality.pictures)} pairs of “{m.quality.data}”" if m.quality else ""
+    caption = (
+        f"{m.run.width}x{m.run.height}, one thread, in turns on {machine}, OpenVINO {m.run.versions['openvino']}; p90: "
+        f"nine frames of ten are done by then{scored}, whole pictures through the artefact that was timed. AOD-Net has "
+        "its architecture and random weights: it is there for its speed."
+    )
+    table = markdown.table(entries, [c for c in page.COLUMNS if c.field in README_FIELDS])
+    return f"{table}\n{markdown.escaped(caption)}\n"
 
 
 def update_readme(readme: Path, measurements: Path) -> None:

@@ -24,7 +24,7 @@ def test_a_table_goes_between_the_marks_and_nowhere_else(tmp_path):
     readme.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
     report.update_readme(readme, ROOT / "docs" / "report" / "measurements")
     text = readme.read_text()
-    assert text.startswith(f"before\n{report.BEGIN}\n| Bundle |") and text.endswith(f"|\n{report.END}\nafter\n")
+    assert text.startswith(f"before\n{report.BEGIN}\n| Bundle |") and text.endswith(f"\n{report.END}\nafter\n")
     assert "old" not in text
 
 
