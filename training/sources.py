@@ -19,7 +19,7 @@ resumes exactly, whatever the number of workers or ranks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from edge import haze
+from edge import command, haze
 from edge.errors import EdgeError, PictureError
 from edge.measure.pairs import find_pairs
 from training import synthesis
@@ -137,8 +137,7 @@ def _pairs(
     vary: float = 0.5,
 ) -> Draw:
     """Pairs as they are; with probability `vary` the haze between the two is thinned or thickened."""
-    kept = kept_pairs(root / folder, leave_out, only, limit)
-    pictures = [(_read(h, size), _read(c, size)) for h, c in kept]
+    pictures = _readable(kept_pairs(root / folder, leave_out, only, limit), size)
 
     def draw(rng: Generator) -> Sample:
         hazy, clear = pictures[rng.integers(len(pictures))]
@@ -173,8 +172,7 @@ def _depth(root: Path, size: tuple[int, int], folder: str, exact: float = 0.5, d
 def _synthetic_pairs(root: Path, size: tuple[int, int], folder: str, anew: float = 0.6) -> Draw:
     """Pairs made by the scattering model: with probability `anew` hazed anew through their own depth."""
     scenes = []
-    for hazy_path, clear_path in kept_pairs(root / folder):
-        hazy, clear = _read(hazy_path, size), _read(clear_path, size)
+    for hazy, clear in _readable(kept_pairs(root / folder), size):
         fitted = synthesis.true_transmission(_float(hazy), _float(clear))
         depth = -np.log(np.maximum(fitted.transmission[..., 0], 0.03))
         scenes.append((hazy, clear, depth / max(float(depth.mean()), 1e-3)))
@@ -222,8 +220,8 @@ def _transfer(
 ) -> Draw:
     """The haze of real pairs, fitted to them, over other clear scenes."""
     maps = []
-    for hazy, clear in kept_pairs(root / pairs, leave_out):
-        fitted = synthesis.fitted_haze(_float(_read(hazy, size)), _float(_read(clear, size)))
+    for hazy, clear in _readable(kept_pairs(root / pairs, leave_out), size):
+        fitted = synthesis.fitted_haze(_float(hazy), _float(clear))
         maps.append((_eight_bit(fitted.transmission), _eight_bit(fitted.glow)))
     scenes = _many(root, onto, without, size)
 
@@ -339,16 +337,38 @@ def _recoloured(rng: Generator, *pictures: np.ndarray) -> tuple[np.ndarray, ...]
 
 def _many(root: Path, folders: Sequence[str], without: str, size: tuple[int, int]) -> list[np.ndarray]:
     paths = [p for folder in folders for p in _pictures(root / folder) if not p.name.startswith(without)]
-    pictures = [_read(p, size) for p in paths]
-    if not pictures:
+    if not paths:
         raise EdgeError(f"no pictures in {', '.join(folders)} under {root}")
-    return pictures
+    return [picture for (picture,) in _readable([(path,) for path in paths], size)]
 
 
 def _pictures(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise EdgeError(f"{folder} is not a folder; name one that holds pictures")
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".tif", ".bmp"))
+
+
+def _readable(rows: Iterable[tuple[Path, ...]], size: tuple[int, int]) -> list[tuple[np.ndarray, ...]]:
+    """The pictures of each row; a row with a broken picture, or a pair of two sizes, is named and left out.
+
+    Raises:
+        PictureError: nothing is left; the message is that of the last one.
+    """
+    kept, wrong = [], None
+    for row in rows:
+        try:
+            pictures = tuple(_read(path, size) for path in row)
+            if len({picture.shape for picture in pictures}) > 1:
+                shapes = " and ".join(f"{picture.shape[1]}x{picture.shape[0]}" for picture in pictures)
+                raise PictureError(f"{row[0]} and {row[1]} differ in size ({shapes}, as kept in memory)")
+        except PictureError as error:
+            wrong = error
+            command.say(f"left out: {error}")
+            continue
+        kept.append(pictures)
+    if wrong is not None and not kept:
+        raise wrong
+    return kept
 
 
 def _read(path: Path, size: tuple[int, int]) -> np.ndarray:
