@@ -2,12 +2,14 @@
 
 A slow-down of the code moves the whole distribution of frame times, its fast end too; a busy neighbour moves the
 slow end and leaves the fast one. So the least of three ratios counts (5th, 25th and 50th percentile), each with a
-block bootstrap, and it has to exceed what two runs of the very same thing differ by on a quiet machine: `MARGIN`.
+block bootstrap, and it has to exceed what two runs of the very same thing differ by: `MARGIN` on a quiet machine, and
+more where the baseline holds several runs of it that differ by more.
 Runs that were throttled or crowded prove nothing, and are said to prove nothing.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -78,11 +80,21 @@ def compare(entries: Sequence[Entry], baseline: Sequence[Entry]) -> tuple[list[C
     Returns:
         Comparisons, and the entries that have no counterpart.
     """
-    newest: dict[tuple, Entry] = {}
+    earlier: dict[tuple, list[Entry]] = defaultdict(list)
     for entry in sorted(baseline, key=lambda e: e.row.made):
-        newest[_key(entry)] = entry
-    found = [(e, newest.get(_key(e))) for e in entries]
-    return [_compared(e, b) for e, b in found if b is not None], [e for e, b in found if b is None]
+        earlier[_key(entry)].append(entry)
+    found = [(e, earlier[_key(e)]) for e in entries]
+    return [_compared(e, runs) for e, runs in found if runs], [e for e, runs in found if not runs]
+
+
+def margin_of(medians_ms: Sequence[float]) -> float:
+    """By how much two runs of the same thing may differ, given the medians of some; a share of the frame time.
+
+    Three standard deviations of a difference between two runs, but at least `MARGIN`.
+    """
+    if len(medians_ms) < 2:
+        return MARGIN
+    return max(MARGIN, 3 * 2**0.5 * float(np.std(np.log(medians_ms), ddof=1)))
 
 
 def time_ratio(old_ms: np.ndarray, new_ms: np.ndarray, seed: int = 0) -> tuple[float, Interval]:
@@ -99,7 +111,8 @@ def time_ratio(old_ms: np.ndarray, new_ms: np.ndarray, seed: int = 0) -> tuple[f
     return float(least(ratios)), Interval(float(low), float(high))
 
 
-def _compared(entry: Entry, baseline: Entry) -> Comparison:
+def _compared(entry: Entry, runs: Sequence[Entry]) -> Comparison:
+    baseline, margin = runs[-1], margin_of([e.row.p50_ms for e in runs])
     ratio, interval = time_ratio(baseline.measurement.latency.times_ms(), entry.measurement.latency.times_ms())
     same_pictures = entry.data_digest and entry.data_digest == baseline.data_digest
     new, old = entry.row, baseline.row
@@ -111,8 +124,8 @@ def _compared(entry: Entry, baseline: Entry) -> Comparison:
         baseline=baseline,
         ratio=ratio,
         interval=interval,
-        slower=interval.low > 1 + MARGIN,
-        faster=interval.high < 1 / (1 + MARGIN),
+        slower=interval.low > 1 + margin,
+        faster=interval.high < 1 / (1 + margin),
         psnr_change_db=_change(new.psnr_db, old.psnr_db) if same_pictures else None,
         ssim_change=_change(new.ssim, old.ssim) if same_pictures else None,
         doubt="; ".join(doubts),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge.reporting import rows
-from edge.reporting.regressions import MARGIN, compare, time_ratio
+from edge.reporting.regressions import MARGIN, compare, margin_of, time_ratio
 
 
 def run_of_frames(seed: int, slower: float = 1.0) -> np.ndarray:
@@ -73,3 +73,11 @@ def test_the_newest_of_the_same_thing_is_the_baseline_and_others_are_not(make):
     assert len(found) == 1 and found[0].baseline.row.made == newer.run.made
     assert not found[0].slower and not found[0].faster
     assert compare(entries_of(make(board="New")), entries_of(old))[0] == []
+
+
+def test_a_baseline_of_several_runs_tells_how_much_runs_differ(make):
+    unsteady = [make(times_ms=run_of_frames(i, f), made=f"2026-01-0{i}") for i, f in enumerate((1.0, 1.3, 1.1), 1)]
+    slower = entries_of(make(times_ms=run_of_frames(9, 1.25)))
+    assert compare(slower, entries_of(unsteady[0]))[0][0].slower
+    assert not compare(slower, entries_of(*unsteady))[0][0].slower
+    assert margin_of([1.0]) == margin_of([1.0, 1.001]) == MARGIN

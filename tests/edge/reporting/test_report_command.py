@@ -204,19 +204,69 @@ def test_help_is_quick(python):
     assert not any(f"| {name}\n" in done.stderr for name in ("numpy", "altair", "jinja2", "torch"))
 
 
-@pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium (apt-get install chromium)")
-def test_a_browser_draws_it_without_complaint(page):
-    """Scripts run from the file itself, every chart is drawn, and the console stays empty."""
+needs_browser = pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium (apt-get install chromium)")
+
+
+def in_browser(page):
+    """The page as a browser has it after its scripts ran, and what its console said."""
     options = "--headless --no-sandbox --disable-gpu --disable-background-networking --disable-dev-shm-usage"
     done = subprocess.run(
         ["chromium", *options.split(), "--virtual-time-budget=8000", "--enable-logging=stderr", "--dump-dom",
          page.as_uri()],
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
-    assert "CONSOLE" not in done.stderr
+    return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+@needs_browser
+def test_a_browser_draws_it_without_complaint(page):
+    """Scripts run from the file itself, every chart is drawn, and the console stays empty."""
+    drawn, console = in_browser(page)
+    assert console == []
     charts = json.loads(re.search(r'id="charts">(.*?)</script>', page.read_text(), re.S)[1])
     assert {"pareto", "distribution", "split", "energy", "fps", "temperature_c"} <= set(charts)
-    assert len(re.findall(r'role="graphics-document"', done.stdout)) == len(charts)
+    assert len(re.findall(r'role="graphics-document"', drawn)) == len(charts)
+
+
+@needs_browser
+def test_the_table_sorts_and_filters_and_the_slider_slides(page, tmp_path):
+    script = """
+      const told = [], names = () => [...document.querySelectorAll("#rows tbody tr:not([hidden]) th a")]
+        .map((a) => a.textContent).join(",");
+      const press = (text) => [...document.querySelectorAll("#rows thead button")]
+        .find((b) => b.textContent.startsWith(text)).click();
+      told.push(names());
+      press("p90"); told.push(names());
+      press("p90"); told.push(names());
+      press("Energy"); told.push(names());
+      const filter = document.getElementById("filter");
+      filter.value = "ORIN"; filter.dispatchEvent(new Event("input")); told.push(names());
+      filter.value = ""; filter.dispatchEvent(new Event("input"));
+      const board = document.querySelector(".filters select");
+      board.value = "Pi 5"; board.dispatchEvent(new Event("change")); told.push(names());
+      told.push(document.getElementById("count").textContent);
+      const slider = document.querySelector("input[type=range]");
+      slider.value = 10; slider.dispatchEvent(new Event("input"));
+      told.push(document.querySelector(".compare").style.getPropertyValue("--at"));
+      document.querySelector("#rows tbody a").click();
+      told.push(document.querySelectorAll("section > details[open]").length);
+      document.body.insertAdjacentHTML("beforeend", `<pre id="told">${told.join(";")}</pre>`);
+    """
+    copy = tmp_path / "copy.html"
+    copy.write_text(page.read_text().replace("</body>", f"<script>{script}</script></body>"))
+    drawn, _ = in_browser(copy)
+    fp32, int8 = "edge-m-openvino-fp32", "edge-m-openvino-int8"
+    assert re.search(r'<pre id="told">([^$]*?)</pre>', drawn)[1].split(";") == [
+        f"{fp32},{int8}",
+        f"{int8},{fp32}",
+        f"{fp32},{int8}",
+        f"{int8},{fp32}",  # what was not measured stays last
+        fp32,
+        int8,
+        "1 of 2 shown",
+        "10%",
+        "1",
+    ]
 
 
 def test_the_documentation_names_every_figure():
