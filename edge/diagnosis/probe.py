@@ -56,7 +56,7 @@ def openvino() -> dict[str, Any]:
                 }
             except Exception as error:  # the runtime raises what its plugins do
                 devices[name] = {"usable": False, "detail": _last_line(str(error))}
-    plugins = sorted(p.name for p in (Path(ov.__file__).parent / "libs").glob("*_plugin.so"))
+    plugins = sorted(p.name for p in (Path(str(ov.__file__)).parent / "libs").glob("*_plugin.so"))
     return {"version": ov.__version__.split("-")[0], "devices": devices, "plugins": plugins}
 
 
@@ -164,7 +164,7 @@ def pyav() -> dict[str, Any]:
         for packets in (stream.encode(frame), stream.encode(None)):
             container.mux(packets)
     file.seek(0)
-    with av.open(file) as container:
+    with av.open(file, "r") as container:
         picture = next(container.decode(video=0)).to_ndarray(format="rgb24")
     return {
         "version": av.__version__,

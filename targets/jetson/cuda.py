@@ -67,7 +67,7 @@ class PinnedArray:
         flags = cuda.cudaHostAllocMapped if self.shared else cuda.cudaHostAllocDefault
         self._host = int(call(cuda.cudaHostAlloc, self.bytes, flags))
         memory = (ctypes.c_uint8 * self.bytes).from_address(self._host)
-        self.array = np.frombuffer(memory, dtype).reshape(shape)
+        self.array = np.ctypeslib.as_array(memory).view(dtype).reshape(shape)
         if self.shared:
             self.address = int(call(cuda.cudaHostGetDevicePointer, self._host, 0))
         else:

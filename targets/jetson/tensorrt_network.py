@@ -41,7 +41,8 @@ class TensorRTNetwork:
         self.compile_ms, self.load_ms = (built - start) * 1e3, (time.perf_counter() - built) * 1e3
         self._context = self._engine.create_execution_context()
         self._stream = call(self._cuda.cudaStreamCreate)
-        self._inputs, self._outputs = [], []
+        self._inputs: list[PinnedArray] = []
+        self._outputs: list[PinnedArray] = []
         for i in range(self._engine.num_io_tensors):
             tensor = self._engine.get_tensor_name(i)
             shape = tuple(self._engine.get_tensor_shape(tensor))

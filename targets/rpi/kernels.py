@@ -39,7 +39,7 @@ def digests(raw: Callable[[np.ndarray], tuple[np.ndarray, ...]], width: int, hei
     for picture in probe_pictures(width, height):
         digest = hashlib.sha256()
         for answer in raw(picture):
-            digest.update(np.ascontiguousarray(answer))
+            digest.update(answer.tobytes())
         found.append(digest.hexdigest())
     return found
 
