@@ -18,6 +18,8 @@ help: ## this list
 	@echo "making .venv-dev (3 GB, with torch) ..." >&2
 	$(PYTHON) -m venv .venv-dev
 	.venv-dev/bin/python $(PIP_INSTALL) -e '.[dev]'
+	@# xdsl, which litert-torch needs, asks for older typing-extensions than model-signing does, and works with the newer.
+	.venv-dev/bin/python $(PIP_INSTALL) --no-deps litert-torch==0.10.0 litert-converter==0.5.0 xdsl==0.28.0
 	@touch $@
 
 demo: .venv/complete ## a hazy picture in, a clear one out, with a report: everything in out/demo
