@@ -72,8 +72,8 @@ class Plan:
     count: Counter[str] = field(default_factory=Counter)
     missing_opens: int = 0
     small_frames: int = 0
-    model_failures: list[BaseException | None] = field(default_factory=list)
-    sink_failures: list[BaseException | float] = field(default_factory=list)
+    model_failures: list[type[BaseException] | None] = field(default_factory=list)
+    sink_failures: list[type[BaseException] | float] = field(default_factory=list)
     wishes: list[str] = field(default_factory=list)
     jump_s: int = 0
     ended: bool = False
@@ -93,13 +93,13 @@ class Plan:
         elif kind == "answer not finite":
             self.model_failures += [None] * 3
         elif kind == "runtime error":
-            self.model_failures += [RuntimeError("the device does not answer")] * 12
+            self.model_failures += [RuntimeError] * 12
         elif kind == "out of memory":
-            self.model_failures += [MemoryError()]
+            self.model_failures += [MemoryError]
         elif kind == "sink gone":
-            self.sink_failures += [SinkLost("gone"), SinkLost("still gone")]
+            self.sink_failures += [SinkLost, SinkLost]
         elif kind == "disk full":
-            self.sink_failures += [DiskFull("full")]
+            self.sink_failures += [DiskFull]
         elif kind == "slow sink":
             self.sink_failures += [0.2]
         elif kind in ("bundle opened again", "looked at"):
@@ -163,7 +163,7 @@ class FaultyModel:
         if self._plan.model_failures:
             failure = self._plan.model_failures.pop()
             if failure is not None:
-                raise failure
+                raise failure("made to fail")
             return self._answer_not_finite(frame)
         return self._dehazer(frame, out)
 
@@ -208,7 +208,7 @@ class FaultySink(NoSink):
             if isinstance(failure, float):
                 time.sleep(failure)
             else:
-                raise failure
+                raise failure("made to fail")
 
 
 def soak(bundle: Path, frames: int, fps: float, every: int = EVERY, report: Any = command.say) -> dict[str, Any]:

@@ -90,10 +90,10 @@ class Clearing:
         except FrameError:
             raise
         except (Exception, MemoryError) as error:  # runtimes raise what they like
-            fault = _as_fault(error)
             if not self._pass_through:
-                raise fault from error
-            self._fell_over(fault)
+                raise _as_fault(error) from error
+            # Without its traceback, which would keep this frame's arrays until the next garbage collection.
+            self._fell_over(_as_fault(error).with_traceback(None))
             return frame.picture
         self._failures = 0
         self._figures.model_ms.add(1e3 * (time.perf_counter() - start))
