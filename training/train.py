@@ -92,12 +92,12 @@ def run(
         folder = arguments.out or Path("runs") / config.name
         if (folder / RESUME).exists():
             raise EdgeError(f"{folder} holds a run already; go on with --resume {folder}, or choose another --out")
-    data = _data_folder(arguments.data, folder, arguments.resume is not None)
+    data = data_folder(arguments.data, folder, arguments.resume is not None)
     minimised = objective(config, folder) if objective else None
     trainer = Trainer(config, folder, data, objective=minimised, resume=resume)
     if trainer.fabric.is_global_zero:
         command.say(f"training {config.name}: {trainer.describe()}")
-        _remember_data(folder, data)
+        remember_data(folder, data)
     try:
         best = trainer.fit()
     except KeyboardInterrupt:
@@ -109,7 +109,7 @@ def run(
     return 0
 
 
-def _data_folder(given: Path | None, folder: Path, resuming: bool) -> Path:
+def data_folder(given: Path | None, folder: Path, resuming: bool) -> Path:
     """Where the pictures are: as given, or where a resumed run had them."""
     note = folder / "data.txt"
     if given is None and resuming and note.is_file():
@@ -120,18 +120,18 @@ def _data_folder(given: Path | None, folder: Path, resuming: bool) -> Path:
     return data
 
 
-def _remember_data(folder: Path, data: Path) -> None:
+def remember_data(folder: Path, data: Path) -> None:
     from training.checkpoint import write_whole
 
     write_whole(folder / "data.txt", f"{data.resolve()}\n".encode())
 
 
-def _keep_memory() -> None:
+def keep_memory() -> None:
     """Start this process again with an allocator that keeps its memory (see the help); Linux only."""
     if sys.platform == "linux" and not any(name in os.environ for name in ALLOCATOR):
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, **ALLOCATOR})
 
 
 if __name__ == "__main__":
-    _keep_memory()
+    keep_memory()
     sys.exit(command.run(main))
