@@ -1,0 +1,218 @@
+"""What a stream costs beside the model: `python -m benchmarks.stream --bundle BUNDLE`.
+
+Every figure is a ratio to a baseline, taken in turns in the same run, or a time from a clock inside the pictures:
+
+- memory to nowhere: rate of the whole stream over that of the bare model (promised: at least 0.9);
+- H.264 file to H.264 file: rate with the model over the rate of the same pipeline without it (at least 0.8);
+- live at 30 frames a second: from capture to sink, by a time code in the picture, against one frame time plus the
+  model's (at most 1);
+- a process from its start to its first frame (under 1.5 s), and from SIGTERM to its end with a whole file (under 1 s);
+- preview that nobody looks at: rate with it over the rate without (at least 0.95).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from edge import command
+from edge.dehazer import Dehazer
+from edge.streams.controls import Controls
+from edge.streams.events import Events
+from edge.streams.frame import Frame
+from edge.streams.intake import IntakeOptions
+from edge.streams.preview import Address, Preview
+from edge.streams.sinks import make_sink
+from edge.streams.sinks.none import NoSink
+from edge.streams.sources import make_source
+from edge.streams.sources.iterable import IterableSource
+from edge.streams.sources.pattern import read_time_code
+from edge.streams.spec import parse_sink, parse_source
+from edge.streams.status import Status
+from edge.streams.stream import Stream, StreamOptions, running
+
+
+class Untouched:
+    """In place of a Dehazer: gives frames back as they are."""
+
+    device, precision, cell, smoother, strength = "none", "none", None, None, 1.0
+
+    def __call__(self, frame: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:  # noqa: ARG002
+        return frame
+
+    def close(self) -> None:
+        pass
+
+
+def frames_per_second(source: Any, sink: str, model: Any, preview: bool = False) -> float:
+    """The rate of a whole stream, from the first frame captured to the last one put out."""
+    controls = Controls()
+    stream = Stream(
+        lambda: source,
+        lambda: model,
+        [("sink", make_sink(parse_sink(sink), live=False, overwrite=True))],
+        StreamOptions(IntakeOptions(live=False)),
+        controls=controls,
+        events=Events(lambda event: None),
+    )
+    page = Preview(Address("127.0.0.1", 0), controls, Status(stream, controls, "benchmark")) if preview else None
+    stream.onlooker = page
+    began = time.perf_counter()
+    with running(stream):
+        for _ in stream.watch():
+            pass
+    seconds = time.perf_counter() - began
+    if page is not None:
+        page.close()
+    return stream.figures.sinks[0].delivered / seconds
+
+
+class Bare(Dehazer):
+    """A Dehazer that a stream may close and the benchmark uses again."""
+
+    def close(self) -> None:
+        pass
+
+
+def overhead(bundle: Path, frames: int, rounds: int) -> dict[str, float]:
+    """Rates of the bare model, of the whole stream, and of the stream with a preview, and their ratios."""
+    rng = np.random.default_rng(0)
+    pictures = [rng.integers(0, 256, (480, 640, 3), np.uint8) for _ in range(8)]
+    dehazer = Bare(bundle, threads=1)
+    for picture in pictures:
+        dehazer(picture)
+    bare, whole, watched = [], [], []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        for number in range(frames):
+            dehazer(pictures[number % 8])
+        bare.append(frames / (time.perf_counter() - began))
+        source = lambda: IterableSource(pictures[number % 8] for number in range(frames))  # noqa: E731
+        whole.append(frames_per_second(source(), "none:", dehazer))
+        watched.append(frames_per_second(source(), "none:", dehazer, preview=True))
+    return {
+        "bare_fps": statistics.median(bare),
+        "stream_fps": statistics.median(whole),
+        "stream_over_bare": statistics.median(w / b for w, b in zip(whole, bare, strict=True)),
+        "preview_over_none": statistics.median(p / w for p, w in zip(watched, whole, strict=True)),
+    }
+
+
+def file_to_file(bundle: Path, frames: int, rounds: int) -> dict[str, float]:
+    """Rates of decoding and encoding H.264 at 640x480, with the model and without."""
+    dehazer = Bare(bundle, threads=1)
+    with_model, without = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        video = Path(folder, "in.mp4")
+        frames_per_second(make_source(parse_source(f"test:?frames={frames}&live=0")), str(video), Untouched())
+        for _ in range(rounds):
+            for model, rates in ((dehazer, with_model), (Untouched(), without)):
+                source = make_source(parse_source(str(video)))
+                rates.append(frames_per_second(source, str(Path(folder, "out.mp4")), model))
+    return {
+        "with_model_fps": statistics.median(with_model),
+        "without_fps": statistics.median(without),
+        "with_over_without": statistics.median(a / b for a, b in zip(with_model, without, strict=True)),
+    }
+
+
+class TimeCodeSink(NoSink):
+    """Reads from each picture when it was made."""
+
+    def __init__(self) -> None:
+        super().__init__(parse_sink("none:"), live=True, overwrite=False)
+        self.latency_ms: list[float] = []
+
+    def write(self, frame: Frame) -> None:
+        self.latency_ms.append(1e3 * (time.monotonic() - read_time_code(frame.picture)))
+
+
+def live_latency(bundle: Path, seconds: float) -> dict[str, float]:
+    """From capture to sink of a live source at 30 frames a second, in milliseconds."""
+    sink = TimeCodeSink()
+    spec = parse_source("test:?size=640x480")
+    stream = Stream(
+        lambda: make_source(spec, 30),
+        lambda: Dehazer(bundle, threads=1),
+        [("time code", sink)],
+        StreamOptions(IntakeOptions(live=True)),
+        events=Events(lambda event: None),
+    )
+    with running(stream):
+        ends_at = time.monotonic() + seconds
+        for _ in stream.watch():
+            if time.monotonic() > ends_at:
+                break
+    settled = sink.latency_ms[10:]
+    model_ms = stream.figures.model_ms.percentile(50)[0] or 0.0
+    p50, p95 = (float(value) for value in np.percentile(settled, (50, 95)))
+    return {
+        "latency_p50_ms": p50,
+        "latency_p95_ms": p95,
+        "model_ms": model_ms,
+        "p95_over_promise": p95 / (1e3 / 30 + model_ms),
+    }
+
+
+def start_and_stop(bundle: Path, rounds: int) -> dict[str, float]:
+    """Of a process that records: seconds to its first frame, and from SIGTERM to its end."""
+    first, stop = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(rounds):
+            call = [sys.executable, "-m", "edge.run", str(bundle), "--source", "test:", "--threads", "1"]
+            call += ["--sink", str(Path(folder, f"{number}.mp4")), "--log-format", "json"]
+            began = time.perf_counter()
+            process = subprocess.Popen(call, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+            assert process.stderr is not None
+            for line in process.stderr:
+                if json.loads(line)["name"] == "started":
+                    first.append(time.perf_counter() - began)
+                    break
+            time.sleep(1.5)
+            began = time.perf_counter()
+            process.send_signal(signal.SIGTERM)
+            process.communicate()
+            stop.append(time.perf_counter() - began)
+    return {"first_frame_s": statistics.median(first), "stop_s": statistics.median(stop)}
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="python -m benchmarks.stream", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("--bundle", type=Path, required=True, help="what edge.export made")
+    p.add_argument("--frames", type=int, default=600, help="of each round (default: 600)")
+    p.add_argument("--rounds", type=int, default=5, help="that are taken in turns (default: 5)")
+    p.add_argument("--out", type=Path, default=Path("out/benchmarks/stream.json"), help="where the figures go")
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    result: dict[str, Any] = {}
+    for name, measure in (
+        ("memory to nowhere", lambda: overhead(args.bundle, args.frames, args.rounds)),
+        ("file to file", lambda: file_to_file(args.bundle, args.frames // 2, args.rounds)),
+        ("live", lambda: live_latency(args.bundle, 10)),
+        ("process", lambda: start_and_stop(args.bundle, min(args.rounds, 3))),
+    ):
+        result[name] = figures = measure()
+        command.say(f"{name}: " + ", ".join(f"{key} {value:.3g}" for key, value in figures.items()))
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(json.dumps(result, indent=1))
+    print(args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))
