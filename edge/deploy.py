@@ -131,8 +131,8 @@ def _unit(board: Board, destination: Destination, python: str, arguments: str, p
     from edge.deployment import scripts
     from edge.deployment.service import unit_text
 
-    folder = board.run(scripts.ABSOLUTE, destination.folder).strip()
-    return unit_text(python, folder, arguments, public_key).encode()
+    folder, user = board.run(scripts.ABSOLUTE, destination.folder).splitlines()
+    return unit_text(python, folder, arguments, user, public_key).encode()
 
 
 def _service_name() -> str:

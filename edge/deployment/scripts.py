@@ -113,10 +113,11 @@ else
 fi
 """
 
-# $1 folder. Prints its absolute path.
+# $1 folder. Prints its absolute path, and the user's name.
 ABSOLUTE = """
 case $1 in "~"|"~/"*) set -- "$HOME${1#"~"}";; esac
 mkdir -p "$1"
 cd "$1"
 pwd
+id -un
 """

@@ -10,17 +10,16 @@ NAME = "draco-edge"
 WATCHDOG_S = 20
 # What cameras, GPUs and NPUs appear as: Video4Linux, media controllers, DMA heaps, DRM, accel, NVIDIA.
 DEVICES = ("char-video4linux", "char-media", "char-dma_heap", "char-drm", "char-accel", "char-nvidia", "char-nvhost")
-# Options of edge.run whose value says that it talks to the network.
-NETWORK = ("rtsp://", "udp://", "tcp://", "srt://", "http://", "https://", "--preview")
 
 
-def unit_text(python: str, folder: str, run_arguments: str, public_key: str = "") -> str:
+def unit_text(python: str, folder: str, run_arguments: str, user: str, public_key: str = "") -> str:
     """The unit.
 
     Args:
         python: the board's Python that has the project, as an absolute path.
         folder: where releases lie, as an absolute path.
         run_arguments: of edge.run behind the bundle, as a shell would split them.
+        user: who deployed, and runs the service then; for root, systemd makes a user with no other rights.
         public_key: path on the board of the key that has to have signed the bundle.
 
     Raises:
@@ -34,14 +33,16 @@ def unit_text(python: str, folder: str, run_arguments: str, public_key: str = ""
         raise EdgeError("--service needs the arguments of edge.run, with a --source at least")
     if public_key:
         words += ["--require-signature", public_key]
-    networked = any(word.startswith(NETWORK) for word in words)
+    networked = any("://" in word or word.startswith("--preview") for word in words)
     start = " ".join(_quoted(word) for word in (python, "-m", "edge.run", f"{folder}/current", *words))
+    # Leftover shared memory is removed with a user of the service's own; with a person's, it may be someone else's.
+    who = "DynamicUser=yes\nRemoveIPC=yes" if user == "root" else f"User={user}"
     devices = "\n".join(f"DeviceAllow={device} rw" for device in DEVICES)
     return f"""\
 # Written by edge.deploy --service. Haze removal from a camera, restarted when it fails or hangs.
 [Unit]
 Description=Draco Edge: clear frames from {folder}/current
-After=network.target systemd-udev-settle.service
+After=network.target
 StartLimitIntervalSec=0
 
 [Service]
@@ -57,8 +58,8 @@ TimeoutStartSec=300
 KillSignal=SIGTERM
 TimeoutStopSec=15
 
-DynamicUser=yes
-SupplementaryGroups=-video -render
+{who}
+SupplementaryGroups=video render
 StateDirectory={NAME}
 CacheDirectory={NAME}
 WorkingDirectory=%S/{NAME}
@@ -88,11 +89,10 @@ RestrictSUIDSGID=yes
 RestrictAddressFamilies=AF_UNIX AF_NETLINK{" AF_INET AF_INET6" if networked else ""}
 {"" if networked else "IPAddressDeny=any" + chr(10)}LockPersonality=yes
 KeyringMode=private
-RemoveIPC=yes
 UMask=0077
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
-SystemCallFilter=~@privileged @resources
+SystemCallFilter=~@privileged
 SystemCallErrorNumber=EPERM
 
 [Install]

@@ -239,16 +239,17 @@ def test_service_writes_a_unit_that_runs_what_is_live(grid_bundle, board, capsys
 
 def test_a_service_without_a_source_is_refused():
     with pytest.raises(EdgeError, match="--source"):
-        unit_text("/usr/bin/python3", "/opt/draco", "--sink shm:frames")
+        unit_text("/usr/bin/python3", "/opt/draco", "--sink shm:frames", "pi")
 
 
+@pytest.mark.parametrize("user", ["pi", "root"])
 @pytest.mark.parametrize("arguments", ["--source v4l2:0 --sink shm:frames", "--source rtsp://cam/1 --sink none:"])
-def test_the_unit_is_hardened(arguments, tmp_path):
+def test_the_unit_is_hardened(arguments, user, tmp_path):
     analyze = shutil.which("systemd-analyze")
     if not analyze:
         pytest.skip("no systemd-analyze on this machine")
     unit = tmp_path / "draco-edge.service"
-    unit.write_text(unit_text("/opt/venv/bin/python", "/opt/draco", arguments, "/opt/draco/public.pem"))
+    unit.write_text(unit_text("/opt/venv/bin/python", "/opt/draco", arguments, user, "/opt/draco/public.pem"))
     done = subprocess.run(
         [analyze, "security", "--offline=true", "--threshold=30", unit], capture_output=True, text=True, check=False
     )
@@ -258,7 +259,7 @@ def test_the_unit_is_hardened(arguments, tmp_path):
 
 
 def test_words_keep_their_meaning_in_the_unit():
-    unit = unit_text("/p y/python", "/opt/draco", "--source 'gst:a ! b=\"c d\" ! 100%' --sink 'x$y.mp4'")
+    unit = unit_text("/p y/python", "/opt/draco", "--source 'gst:a ! b=\"c d\" ! 100%' --sink 'x$y.mp4'", "pi")
     (start,) = [line for line in unit.splitlines() if line.startswith("ExecStart=")]
     assert start == (
         'ExecStart="/p y/python" -m edge.run /opt/draco/current --source "gst:a ! b=\\"c d\\" ! 100%%" --sink x$$y.mp4'
