@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -17,7 +15,6 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
-from edge import command
 from edge.errors import EdgeError
 from training import models, sources
 from training.average import Average
@@ -25,15 +22,17 @@ from training.batches import Batches, Share
 from training.checkpoint import parameter_count, read_checkpoint, save_checkpoint, versions, write_whole
 from training.config import RunConfig
 from training.dehazing import dehaze
-from training.journal import Journal, duration
+from training.journal import Journal
 from training.losses import Objective, Scores, WeightedLoss
 from training.normalisation import synchronised
+from training.optimization import adamw, rate
 from training.precision import keep_dilated_depthwise_in_float32
+from training.processes import joined
 from training.state import Progress, Resume, read_resume, restore_optimizer, save_resume, seed_step
 from training.validation import validate
+from training.window import Window
 
 BEST, LAST, RESUME = "best.safetensors", "last.safetensors", "resume.safetensors"
-FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 FREE_TO_CHANGE = ("workers", "report_every", "save_every")  # of [training]: they do not change the weights
 
 
@@ -65,7 +64,7 @@ class Trainer:
     ) -> None:
         self.config, self.folder, self.data = config, folder, data
         training = config.training
-        self.fabric = _fabric(training.precision)
+        self.fabric = joined(training.precision)
         self.progress = resume.progress if resume else Progress()
         torch.manual_seed(config.seed)
         network = models.build(config.model.name, config.model.configuration)
@@ -80,7 +79,7 @@ class Trainer:
             network = keep_dilated_depthwise_in_float32(network)
         if self.fabric.world_size > 1:
             network = synchronised(network, self.fabric.device)
-        optimizer = _optimizer(network, training.learning_rate, training.weight_decay)
+        optimizer = adamw(network, training.learning_rate, training.weight_decay)
         self.average = Average(network, training.ema)
         self.model, self.optimizer = self.fabric.setup(network, optimizer)
         if resume:
@@ -138,7 +137,7 @@ class Trainer:
         first = self.progress.step
         pin = fabric.device.type == "cuda"
         batches = Batches(self._dataset, share, range(first, training.steps), workers=training.workers, pin=pin)
-        window = _Window(training.batch * fabric.world_size)
+        window = Window(training.batch * fabric.world_size)
         if self._validation_due():
             self._validate(journal)
         for step in range(first, training.steps):
@@ -341,88 +340,6 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-class _Window:
-    """Means since the last report: loss, terms, PSNR, pictures a second, share of the time spent waiting for data."""
-
-    def __init__(self, pictures: int) -> None:
-        self._pictures = pictures
-        self.reset(0.0)
-        self._previous_s = time.perf_counter()
-        self.last_step_s = 0.0
-
-    def reset(self, waited_s: float) -> None:
-        self._start_s, self._waited_before_s, self._waited_s = time.perf_counter(), waited_s, waited_s
-        self._steps = 0
-        self._sums: dict[str, float] = {}
-        self._previous_s = self._start_s
-
-    def add(self, scores: Scores, clear: Tensor, waited_s: float) -> None:
-        now = time.perf_counter()
-        self.last_step_s, self._previous_s = now - self._previous_s, now
-        self._steps += 1
-        self._waited_s = waited_s
-        values = {name: float(value.detach()) for name, value in {"loss": scores.loss, **scores.terms}.items()}
-        values["psnr_db"] = mean_psnr_db(scores.dehazed, clear)
-        for name, value in values.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-
-    def figures(self) -> dict[str, float]:
-        elapsed_s = max(time.perf_counter() - self._start_s, 1e-9)
-        return {
-            **{name: total / self._steps for name, total in self._sums.items()},
-            "pictures_per_s": self._pictures * self._steps / elapsed_s,
-            "data_wait_share": (self._waited_s - self._waited_before_s) / elapsed_s,
-        }
-
-    def text(self, step: int, steps: int) -> str:
-        figures = self.figures()
-        left_s = (steps - step) * self._pictures / figures["pictures_per_s"]
-        return (
-            f"step {step}/{steps}  loss {figures['loss']:.4f}  PSNR {figures['psnr_db']:.2f} dB  "
-            f"{figures['pictures_per_s']:.1f} pictures/s  {duration(left_s)} left  "
-            f"waiting for data {figures['data_wait_share']:.1%}"
-        )
-
-
-@torch.no_grad()
-def mean_psnr_db(dehazed: Tensor, clear: Tensor) -> float:
-    """Mean PSNR of a batch (N, 3, H, W), clipped to [0, 1]; pictures whose clear one is NaN are left out."""
-    mse = ((dehazed.clamp(0, 1) - clear.to(dehazed.device)) ** 2).mean((1, 2, 3))
-    return float((-10 * torch.log10(mse + 1e-10)).nanmean())
-
-
-def rate(step: int, steps: int, warmup: int, highest: float, final: float) -> float:
-    """Learning rate of a step (counted from 0): linear warm-up, then a cosine from `highest` to `final * highest`."""
-    rising = min(1.0, (step + 1) / warmup) if warmup else 1.0
-    return highest * rising * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * step / steps)))
-
-
-def _optimizer(network: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
-    parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=learning_rate)
-
-
-def _fabric(precision: str) -> Any:
-    fabric = command.require("lightning_fabric", "train")
-    processes, nodes = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), int(os.environ.get("GROUP_WORLD_SIZE", "1"))
-    cuda = torch.cuda.is_available()
-    if precision == "fp16" and not cuda:
-        raise TrainingError("training.precision is 'fp16', which needs a CUDA device; use 'bf16' or 'fp32' here")
-    made = fabric.Fabric(
-        accelerator="cuda" if cuda else "cpu",
-        devices=processes,
-        num_nodes=nodes,
-        strategy="ddp" if processes * nodes > 1 else "auto",
-        precision=FABRIC_PRECISION[precision],
-    )
-    made.launch()
-    return made
 
 
 def resumed(folder: Path, config: RunConfig | None) -> Resume:

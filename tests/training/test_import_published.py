@@ -63,7 +63,7 @@ def test_the_output_equals_kerass_on_random_pictures_of_two_sizes(imported, tmp_
         np.save(tmp_path / f"{name}.npy", picture)
     environment = {**os.environ, "KERAS_BACKEND": "torch", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
     call = [sys.executable, "-c", KERAS, str(GRAPH), str(WEIGHTS), str(tmp_path)]
-    done = subprocess.run(call, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(call, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     model = load_model(imported)
     for name, picture in pictures.items():
