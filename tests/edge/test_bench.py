@@ -102,7 +102,7 @@ def test_a_sustained_run_that_is_cut_keeps_what_it_has(openvino_bundle, tmp_path
         if list(tmp_path.glob("*.json")):
             break
         time.sleep(0.1)
-    time.sleep(13)
+    time.sleep(16)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 130
     (file,) = tmp_path.glob("*.json")
