@@ -91,9 +91,7 @@ def _deploy(board: Board, destination: Destination, args: argparse.Namespace) ->
     if args.require_signature:
         files["public.pem"] = read_key(args.require_signature)
     signed = ", signed" if SIGNATURE in contents else ""
-    python = board.run(
-        scripts.FIND_PYTHON.replace("TARGET", bundle.manifest.target), destination.folder, args.python
-    ).strip()
+    python = board.run(scripts.FIND_PYTHON, destination.folder, args.python, bundle.manifest.target).strip()
     archive = as_tar(files)
     command.say(f"{bundle.manifest.name} ({len(archive) / 1e6:.1f} MB{signed}) to {destination.host}")
     incoming = board.run(scripts.RECEIVE, destination.folder, send=archive).strip()

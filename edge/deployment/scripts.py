@@ -3,9 +3,9 @@
 Every step can be cut: the live release is changed by one rename of a link, and only after all else is on the disk.
 """
 
-# $1 folder, $2 the Python to use or nothing. Prints the Python that has the project.
+# $1 folder, $2 the Python to use or nothing, $3 target. Prints the Python that has the project.
 FIND_PYTHON = """
-case $1 in "~"|"~/"*) set -- "$HOME${1#"~"}" "$2";; esac
+case $1 in "~"|"~/"*) set -- "$HOME${1#"~"}" "$2" "$3";; esac
 for python in "$2" "$1/venv/bin/python" "$HOME/draco/bin/python" python3; do
     if test -n "$python" && (cd / && "$python" -c 'import edge.deployment') 2>/dev/null; then
         command -v "$python"
@@ -17,7 +17,7 @@ for python in "$2" "$1/venv/bin/python" "$HOME/draco/bin/python" python3; do
     fi
 done
 echo "draco-edge is not installed there: python3 -m venv --system-site-packages ~/draco && \
-~/draco/bin/pip install 'draco-edge[TARGET]', or name its Python with --python" >&2
+~/draco/bin/pip install 'draco-edge[$3]', or name its Python with --python" >&2
 exit 1
 """
 
