@@ -237,15 +237,18 @@ files = {f"part{i}.bin": bytes([i]) * 200_000 for i in range(20)}
 print("ready", flush=True)
 while True:
     write_bundle(sys.argv[1], m, files)
+    print("written", flush=True)
 """
 
 
 @pytest.mark.parametrize("name", ["b", "b.zip"])
 def test_killed_at_any_moment_there_is_no_bundle_or_a_whole_one(tmp_path, name):
     rng, path, seen = random.Random(1), tmp_path / name, set()
-    for _ in range(12):
+    for number in range(12):
         process = subprocess.Popen([sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE)
         assert process.stdout.readline() == b"ready\n"
+        if number % 2:  # while an older bundle is being replaced
+            assert process.stdout.readline() == b"written\n"
         time.sleep(rng.uniform(0, 0.25))
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
