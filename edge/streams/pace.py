@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from fractions import Fraction
 
-MICROSECOND = Fraction(1, 1_000_000)
+JITTER = Fraction(1, 200)
 
 
 class Backoff:
@@ -43,7 +43,8 @@ class Thinning:
             return True
         if self._due is None or time - self._due > 2 * self._step or self._due - time > 2 * self._step:
             self._due = time  # the first, or after a gap
-        if time < self._due - self._step / 4:  # cameras jitter: a frame a little early is the one that was due
+        # Cameras jitter: a frame a little early is the one that was due.
+        if time < self._due - min(self._step / 4, JITTER):
             return False
         self._due += self._step
         return True

@@ -9,16 +9,17 @@ import threading
 import time
 from collections.abc import Iterator
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.errors import EdgeError
 from edge.streams.controls import Controls
 from edge.streams.events import Events
 from edge.streams.pace import Backoff
-from edge.streams.preview import Address, Preview
-from edge.streams.status import Status
 from edge.streams.stream import Stream, running
 from edge.streams.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from edge.streams.preview import Address, Preview
 
 STEP = 0.1  # of strength, for each SIGUSR1 and SIGUSR2
 
@@ -40,7 +41,7 @@ class Session:
         self._stream = stream
         self._controls = controls
         self._events = events
-        self._status = Status(stream, controls, source)
+        self._source = source
         self._address = preview
         self._preview: Preview | None = None
         self._preview_at = 0.0
@@ -89,8 +90,11 @@ class Session:
             threading.Thread(target=self._stream.clearing.replace, name="bundle", daemon=True).start()
 
     def _open_preview(self, address: Address) -> None:
+        from edge.streams.preview import Preview
+        from edge.streams.status import Status
+
         try:
-            self._preview = Preview(address, self._controls, self._status)
+            self._preview = Preview(address, self._controls, Status(self._stream, self._controls, self._source))
         except EdgeError as error:
             self._preview_at = time.monotonic() + max(1.0, self._backoff.next_s())
             name = {"fault": type(error).__name__}

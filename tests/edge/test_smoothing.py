@@ -1,0 +1,79 @@
+"""Coefficients averaged over time: calm where nothing moves, at once where something does, anew at a cut."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from edge.smoothing import Smoother
+
+HEIGHT, WIDTH = 30, 40
+
+
+@pytest.fixture
+def scene() -> np.ndarray:
+    rows, columns = np.mgrid[0:120, 0:160]
+    return np.stack([rows, columns, rows + columns], axis=2).astype(np.uint8)
+
+
+def answers(rng: np.random.Generator, count: int, level: float = 0.0) -> list[np.ndarray]:
+    return [rng.normal(level, 1, (HEIGHT, WIDTH, 7)).astype(np.float32) for _ in range(count)]
+
+
+def test_flicker_of_a_still_scene_is_more_than_halved(scene):
+    rng = np.random.default_rng(0)
+    smoother, light = Smoother(0.2), np.zeros(3, np.float32)
+    noisy = answers(rng, 60)
+    pictures = [np.clip(scene + rng.normal(0, 3, scene.shape), 0, 255).astype(np.uint8) for _ in noisy]
+    calm = [smoother(picture, cell, light)[0] for picture, cell in zip(pictures, noisy, strict=True)]
+    flicker = np.mean([np.abs(b - a).mean() for a, b in itertools.pairwise(calm[20:])])
+    assert flicker < 0.5 * np.mean([np.abs(b - a).mean() for a, b in itertools.pairwise(noisy[20:])])
+    assert smoother.cuts == 0
+
+
+def test_where_something_moves_the_new_answer_counts_at_once(scene):
+    smoother, light = Smoother(1.0), np.zeros(3, np.float32)
+    before, after = np.zeros((HEIGHT, WIDTH, 7), np.float32), np.ones((HEIGHT, WIDTH, 7), np.float32)
+    smoother(scene, before, light)
+    moved = scene.copy()
+    moved[40:80, 40:80] = 255 - moved[40:80, 40:80] // 2
+    cell, _ = smoother(moved, after, light)
+    assert (cell[13:17, 13:17] > 0.95).all()  # in the middle of what moved
+    assert (cell[:5] < 0.1).all()  # nothing happened here
+
+
+def test_a_cut_starts_anew(scene):
+    smoother = Smoother(5.0)
+    smoother(scene, np.zeros((HEIGHT, WIDTH, 7), np.float32), np.zeros(3, np.float32))
+    fresh, light = np.full((HEIGHT, WIDTH, 7), 3, np.float32), np.full(3, 2, np.float32)
+    cell, airlight = smoother(255 - scene, fresh, light)
+    np.testing.assert_array_equal(cell, fresh)
+    np.testing.assert_array_equal(airlight, light)
+    assert smoother.cuts == 1
+
+
+def test_the_time_constant_is_one_of_time_not_of_frames(scene):
+    results = []
+    for rate, count in ((10, 5), (50, 25)):
+        smoother, light = Smoother(0.5), np.zeros(3, np.float32)
+        smoother.step_s = 1 / rate
+        smoother(scene, np.zeros((HEIGHT, WIDTH, 7), np.float32), light)
+        for _ in range(count):
+            cell, _ = smoother(scene, np.ones((HEIGHT, WIDTH, 7), np.float32), light)
+        results.append(float(cell.mean()))
+    assert results == pytest.approx([1 - np.exp(-1)] * 2, abs=1e-4)
+
+
+def test_zero_seconds_give_every_answer_as_it_is(scene):
+    smoother = Smoother(0)
+    for cell in answers(np.random.default_rng(1), 3):
+        assert smoother(scene, cell, np.zeros(3, np.float32))[0] is cell
+
+
+def test_what_the_network_reuses_is_not_kept(scene):
+    smoother, light = Smoother(0.2), np.zeros(3, np.float32)
+    cell = np.zeros((HEIGHT, WIDTH, 7), np.float32)
+    smoother(scene, cell, light)
+    cell[:] = 100  # the runtime writes its next answer into the same array
+    out, _ = smoother(scene, np.zeros((HEIGHT, WIDTH, 7), np.float32), light)
+    assert not out.any()
