@@ -16,7 +16,7 @@ import numpy as np
 
 from edge import command
 from edge.dehazer import Dehazer
-from edge.measure import loop
+from edge.measure import conditions, loop
 from edge.method import FrameTiming
 from edge.reporting.regressions import MARGIN, time_ratio
 
@@ -54,23 +54,31 @@ def main(argv: list[str] | None = None) -> int:
     plan = loop.Plan(warmup_runs=10, warmup_s=0.2, runs=50, seconds=args.seconds)
     frames = [np.random.default_rng(n).integers(0, 256, (480, 640, 3), np.uint8) for n in range(4)]
 
-    def run(times: float) -> np.ndarray:
-        """Each run opens the bundle anew, as two calls of edge.bench would."""
+    def run(times: float) -> tuple[np.ndarray, bool]:
+        """Each run opens the bundle anew, as two calls of edge.bench would; and whether it proves anything."""
         with Dehazer(args.bundle, "CPU", threads=1) as dehazer:
             subject = Slowed(dehazer, times) if times > 1 else dehazer
             loop.warm_up(subject, frames, plan)
-            return loop.measure([subject], frames, plan)[0].times_ms()
+            monitor = conditions.Monitor()
+            series = loop.measure([subject], frames, plan, lambda share: monitor.sample())[0]
+            return series.times_ms(), not conditions.marks(monitor.finish())
 
     result: dict[str, list[dict[str, float | bool]]] = {"same": [], "slowed": []}
     for kind, times in (("same", 1.0), ("slowed", 1.1)):
         for _ in command.progress(range(args.pairs), args.pairs, kind):
-            ratio, interval = time_ratio(run(1.0), run(times))
-            alarm = interval.low > 1 + MARGIN
-            result[kind].append({"ratio": ratio, "low": interval.low, "high": interval.high, "alarm": alarm})
-        alarms = sum(bool(one["alarm"]) for one in result[kind])
+            (old, old_proves), (new, new_proves) = run(1.0), run(times)
+            ratio, interval = time_ratio(old, new)
+            beyond, proves = interval.low > 1 + MARGIN, old_proves and new_proves
+            one = {"ratio": ratio, "low": interval.low, "high": interval.high, "beyond": beyond, "proves": proves}
+            result[kind].append(one)
+        clean = [one for one in result[kind] if one["proves"]]
+        alarms = sum(bool(one["beyond"]) for one in clean)
         ratios = np.array([one["ratio"] for one in result[kind]])
         spread = f"{ratios.min():.3f} to {ratios.max():.3f}, standard deviation {ratios.std():.3f}"
-        print(f"{kind}: {alarms} alarms in {args.pairs} pairs; ratios {spread}", flush=True)
+        crowded = (
+            f"; {args.pairs - len(clean)} pairs prove nothing, the machine was busy" if len(clean) < args.pairs else ""
+        )
+        print(f"{kind}: {alarms} alarms in {len(clean)} pairs; ratios {spread}{crowded}", flush=True)
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "noise.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
