@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from targets import Artefact, BuildOptions, Check, Device, Network, found_versions
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from edge.bundle import Bundle
     from targets.source import SourceModel
 
@@ -36,6 +38,14 @@ class ONNXTarget:
         from targets.onnx.network import ONNXNetwork
 
         return ONNXNetwork(bundle, device, threads)
+
+    def layer_times(
+        self, bundle: Bundle, device: str, threads: int | None, picture: np.ndarray
+    ) -> list[tuple[str, str, str, float]]:
+        """What each operator takes; `edge.bench` asks a target for it that has this method."""
+        from targets.onnx.layers import layer_times
+
+        return layer_times(bundle, device, threads, picture)
 
 
 TARGET = ONNXTarget()
