@@ -145,7 +145,8 @@ def _pairs(
         hazy, clear = _float(view.of(hazy)), _float(view.of(clear))
         if rng.random() < vary:  # along the line from clear to hazy only the transmission changes, not the airlight
             hazy = np.clip(clear + np.float32(rng.uniform(0.4, 1.15)) * (hazy - clear), 0, 1)
-        return _recoloured(rng, hazy, clear)
+        hazy, clear = _recoloured(rng, hazy, clear)
+        return hazy, clear
 
     return draw
 
@@ -181,7 +182,8 @@ def _synthetic_pairs(root: Path, size: tuple[int, int], folder: str, anew: float
         hazy, clear, depth = scenes[rng.integers(len(scenes))]
         view = View.draw(rng, *size)
         if rng.random() >= anew:
-            return _recoloured(rng, _float(view.of(hazy)), _float(view.of(clear)))
+            hazy, clear = _recoloured(rng, _float(view.of(hazy)), _float(view.of(clear)))
+            return hazy, clear
         scene = _recoloured(rng, _float(view.of(clear)))[0]
         thickness = np.exp(rng.uniform(np.log(0.25), np.log(2.0))) * view.of(depth)
         light = haze.random_airlight(rng, 0.65, tint=0.03 if rng.random() < 0.3 else 0.0)

@@ -190,7 +190,7 @@ class Trainer:
         self._stop = bool(agreed[1] > 0)
         self._finite(float(agreed[0]), "loss", step)
         self.fabric.backward(scores.loss)
-        norm = self.fabric.clip_gradients(
+        norm: Any = self.fabric.clip_gradients(
             self.model, self.optimizer, max_norm=training.clip or math.inf, error_if_nonfinite=False
         )
         if training.precision != "fp16":  # there the scaler skips such a step and goes on with a smaller scale

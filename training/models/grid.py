@@ -40,7 +40,7 @@ class ConvNorm(nn.Sequential):
 
     def fuse(self) -> None:
         """Fold the normalisation into the convolution; for inference and quantization-aware training."""
-        if isinstance(self[1], nn.BatchNorm2d):
+        if isinstance(self[0], nn.Conv2d) and isinstance(self[1], nn.BatchNorm2d):
             self[0] = nn.utils.fuse_conv_bn_eval(self[0], self[1])
             self[1] = nn.Identity()
 
@@ -101,9 +101,9 @@ class GridNet(nn.Module):
         # Four fine cells from each position: cells as fine as the input's pixels, without a layer of that size.
         self.cell = nn.ConvTranspose2d(stem, coefficients.CHANNELS, 2, stride=2)
         self.airlight = nn.Conv2d(2 * w, 3, 1)
-        for parameter in (self.cell.weight, self.cell.bias, self.airlight.weight):
+        for parameter in (*self.cell.parameters(), *self.airlight.parameters()):
             nn.init.zeros_(parameter)
-        nn.init.ones_(self.airlight.bias)
+        nn.init.ones_(self.airlight.get_parameter("bias"))
 
     def predict(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         """Raw coefficients of small pictures (N, 3, height, columns) in [0, 1].
