@@ -23,7 +23,7 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
     notes: dict[str, Any] = {}
     graph = onnx.load(model.onnx)
     if options.precision == "int8":
-        graph, notes = _quantized(graph, model, options)
+        graph, notes = _quantized(graph, model, options, tools)
         tools["onnxruntime"] = version("onnxruntime")
     elif options.precision == "fp16":
         command.require("onnxruntime", "onnx")
@@ -38,10 +38,18 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
     return Artefact({FILE: graph.SerializeToString()}, tools, notes | {"nodes": len(graph.graph.node)})
 
 
-def _quantized(graph: Any, model: SourceModel, options: BuildOptions) -> tuple[Any, dict[str, Any]]:
+def _quantized(
+    graph: Any, model: SourceModel, options: BuildOptions, tools: dict[str, str]
+) -> tuple[Any, dict[str, Any]]:
     """uint8 activations, int8 weights per channel: ONNX Runtime's accurate choice on processors."""
-    if options.quantizer != "default":
-        raise EdgeError(f"the onnx target has no quantizer {options.quantizer!r}; leave --quantizer out")
+    if options.quantizer not in ("default", "inc"):
+        raise EdgeError(f"the onnx target has no quantizer {options.quantizer!r}; choose inc or leave --quantizer out")
+    if options.quantizer == "inc":
+        from quantization import inc
+
+        made, notes, distributions = inc.quantized(model, options)
+        tools |= {name: version(name) for name in distributions}
+        return made, notes
     # The last layers of a grid model put out logarithms of gains, and cost next to nothing in float.
     kept = tuple(dict.fromkeys((*(heads(graph) if model.card.kind == "grid" else ()), *options.float_layers)))
     options.say(f"INT8 by ONNX Runtime from {len(options.calibration)} pictures; in float: {', '.join(kept) or 'none'}")

@@ -32,7 +32,15 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
     tools = {"openvino": version("openvino")}
     notes: dict[str, Any] = {}
     ir = ov.convert_model(model.onnx)
-    if options.precision == "int8":
+    if options.precision == "int8" and options.quantizer == "inc":
+        from quantization import inc
+
+        made, notes, distributions = inc.quantized(model, options)
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder, "model.onnx").write_bytes(made.SerializeToString())
+            ir = ov.convert_model(Path(folder, "model.onnx"))
+        tools |= {name: version(name) for name in distributions}
+    elif options.precision == "int8":
         ir, notes = _quantized(ir, model, options)
         tools["nncf"] = version("nncf")
     # Only now: a border that is there before makes the quantizer see uint8 pictures, and the result half again as slow.
@@ -47,7 +55,9 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
 
 def _quantized(ir: Any, model: SourceModel, options: BuildOptions) -> tuple[Any, dict[str, Any]]:
     if options.quantizer != "default":
-        raise EdgeError(f"the openvino target has no quantizer {options.quantizer!r}; leave --quantizer out for NNCF")
+        raise EdgeError(
+            f"the openvino target has no quantizer {options.quantizer!r}; choose inc, or leave it out for NNCF"
+        )
     nncf = import_nncf()
     nncf.set_log_level(40)  # errors only
     graph = command.require("onnx", "export").load(model.onnx)
