@@ -12,8 +12,8 @@ from training.batches import Batches, Share
 @settings(max_examples=60)
 @given(batch=st.integers(1, 9), ranks=st.integers(1, 5), step=st.integers(0, 10**6))
 def test_the_shares_of_all_processes_make_one_large_batch(batch, ranks, step):
-    shares = [Share(batch, rank, ranks).indices(step, 2**40) for rank in range(ranks)]
-    assert sum(shares, []) == Share(batch * ranks).indices(step, 2**40)
+    shared = [index for rank in range(ranks) for index in Share(batch, rank, ranks).indices(step, 2**40)]
+    assert shared == Share(batch * ranks).indices(step, 2**40)
 
 
 @settings(max_examples=60)
