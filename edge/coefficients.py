@@ -17,6 +17,8 @@ runs on a small grid only.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -43,7 +45,8 @@ def decode(cell: np.ndarray, airlight: np.ndarray, strength: float = 1.0) -> tup
     """
     # Plane by plane: the image library's arithmetic on contiguous planes is several times as fast as numpy's on
     # interleaved channels.
-    density, *rest = cv2.split(np.ascontiguousarray(cell, np.float32))
+    planes: Sequence[np.ndarray] = cv2.split(np.ascontiguousarray(cell, np.float32))
+    density, *rest = planes
     density = cv2.exp(DENSITY_SLOPE * density + DENSITY_OFFSET)
     density = strength * cv2.log(density + 1)  # softplus
     veil = 1 - cv2.exp(-density)

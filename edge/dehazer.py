@@ -54,10 +54,11 @@ class Dehazer:
         manifest = self.bundle.manifest
         if threads is not None and threads < 1:
             raise EdgeError(f"threads must be 1 or more, not {threads}")
-        if manifest.kind == "grid" and manifest.model.get("coefficients") != coefficients.FORM:
+        form = manifest.model.get("coefficients")
+        if manifest.kind == "grid" and form != coefficients.FORM:
             raise BundleError(
-                f"{self.bundle.path}: its coefficients have the form {manifest.model.get('coefficients')!r}; this version "
-                f"knows {coefficients.FORM!r}: export the bundle again with this version"
+                f"{self.bundle.path}: its coefficients have the form {form!r}; this version knows "
+                f"{coefficients.FORM!r}: export the bundle again with this version"
             )
         if threads is not None:
             cv2.setNumThreads(threads)

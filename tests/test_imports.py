@@ -10,7 +10,16 @@ import edge
 import targets
 
 HEAVY = ("torch", "openvino", "onnxruntime", "ai_edge_litert", "tensorrt", "nncf", "onnx", "skimage", "scipy", "altair")
-COMMANDS = ("edge.run", "edge.export", "edge.bench", "edge.report", "edge.doctor", "edge.deploy", "edge.sign", "edge.demo")
+COMMANDS = (
+    "edge.run",
+    "edge.export",
+    "edge.bench",
+    "edge.report",
+    "edge.doctor",
+    "edge.deploy",
+    "edge.sign",
+    "edge.demo",
+)
 
 IMPORT_ALL = """
 import importlib, json, sys
