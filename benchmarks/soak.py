@@ -239,7 +239,8 @@ def soak(bundle: Path, frames: int, fps: float, every: int = EVERY, report: Any 
     helpers: list[threading.Thread] = []
     memory: list[tuple[int, float]] = []
     next_report = 0
-    signal.signal(signal.SIGTERM, lambda *_: setattr(plan, "ended", True))  # judge what there is so far
+    # SIGTERM: judge what there is so far.
+    former_handler = signal.signal(signal.SIGTERM, lambda *_: setattr(plan, "ended", True))
     began = time.monotonic()
     with running(stream):
         for _ in stream.watch():
@@ -257,6 +258,7 @@ def soak(bundle: Path, frames: int, fps: float, every: int = EVERY, report: Any 
     for thread in helpers:
         thread.join(5)
     preview.close()
+    signal.signal(signal.SIGTERM, former_handler)
     seconds = time.monotonic() - began
     deadline = time.monotonic() + 3
     while threading.active_count() > threads and time.monotonic() < deadline:
