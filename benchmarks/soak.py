@@ -287,6 +287,7 @@ def _judged(
         "seconds": round(seconds, 1),
         "faults": dict(plan.count),
         "captured": figures.captured,
+        "orphaned": figures.orphaned,
         "broken": figures.broken,
         "dropped": figures.dropped,
         "processed": figures.processed,
@@ -305,8 +306,9 @@ def _judged(
         "latency_p99_last_tenth_ms": round(last, 2),
     }
     failures = []
-    if figures.captured != plan.given - lost_at_fault:
-        failures.append(f"captured {figures.captured} of {plan.given - lost_at_fault} frames that the source gave")
+    taken = figures.captured + figures.orphaned
+    if taken != plan.given - lost_at_fault:
+        failures.append(f"captured {taken} of {plan.given - lost_at_fault} frames that the source gave")
     if figures.captured != figures.broken + figures.dropped + figures.processed:
         failures.append("captured is not broken + dropped + processed")
     failures += [

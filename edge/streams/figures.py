@@ -90,6 +90,7 @@ class Figures:
         rested: of those, frames that went through while the air was clear and the model rested.
         uncleared: of those, frames that went through as they came because the model failed.
         reconnects: times that the source was opened again.
+        orphaned: frames that a source gave after it had been given up as stalled; not among the captured ones.
     """
 
     captured: int = 0
@@ -100,6 +101,7 @@ class Figures:
     rested: int = 0
     uncleared: int = 0
     reconnects: int = 0
+    orphaned: int = 0
     sinks: list[SinkFigures] = field(default_factory=list)
     latency_ms: Recent = field(default_factory=Recent)
     model_ms: Recent = field(default_factory=Recent)

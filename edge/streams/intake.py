@@ -146,7 +146,11 @@ class Intake(threading.Thread):
                 if self._options.live:
                     self._events("broken_frame", "warning", str(error))
                 continue
-            if self.abandoned or frame is None:
+            if frame is None:
+                return True
+            if self.abandoned:
+                with figures.lock:
+                    figures.orphaned += 1
                 return True
             self._backoff.reset()
             self.alive_at = figures.captured_at = frame.captured_at
