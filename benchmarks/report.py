@@ -25,7 +25,7 @@ from edge.bundle import Bundle
 from edge.demo import hazed_motorcycle
 from edge.errors import EdgeError
 from edge.export import SHIPPED, assembled
-from edge.measure import accuracy, loop, record, session
+from edge.measure import accuracy, loop, record, session, store
 from edge.measure.machine import this_machine
 from edge.pictures import whole_file, write_picture
 from edge.reporting import markdown, page, rows
@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
         old.unlink()
     for m in measured:
         print(session.summary_line(m))
-        record.write(m, place / (re.sub(r"[^\w.]+", "-", m.subject.name) + ".json"))
+        store.write(m, place / (re.sub(r"[^\w.]+", "-", m.subject.name) + ".json"))
     report.main([str(place), "--out", str(args.out), "--budget", "33"])
     if args.readme:
         update_readme(args.readme, place)

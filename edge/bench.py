@@ -88,7 +88,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _measure(paths: list[str], args: argparse.Namespace, settings: Settings, gallery: Gallery) -> None:
     """Measure bundles that take turns, or one alone; a file each."""
-    from edge.measure import record, session
+    from edge.measure import session, store
     from edge.measure.accuracy import Before
 
     opened = [session.open_bundle(path, settings) for path in paths]
@@ -100,12 +100,12 @@ def _measure(paths: list[str], args: argparse.Namespace, settings: Settings, gal
             measured = gallery.add(o.dehaze, bare, frame)
             if not args.quick:
                 measured = replace(measured, layers=session.layers(path, settings))
-            file = record.write(measured, args.out / session.file_name(measured))
+            file = store.write(measured, args.out / session.file_name(measured))
             print(f"{session.summary_line(measured)}\n  {file}", flush=True)
             if args.sustained:
                 measured = _sustain(o, measured, file, args.sustained, settings)
             for other, with_maps in gallery.compare_with_float(measured, file):
-                record.write(with_maps, other)
+                store.write(with_maps, other)
     finally:
         for o in opened:
             o.close()
@@ -113,17 +113,17 @@ def _measure(paths: list[str], args: argparse.Namespace, settings: Settings, gal
 
 def _sustain(opened: Opened, measured: Measurement, file: Path, minutes: float, settings: Settings) -> Measurement:
     """Run on for minutes; what is known is in the file at least once a minute, and when the run is cut."""
-    from edge.measure import record, session
+    from edge.measure import session, store
 
     label, written, latest = f"{opened.subject.name}: {minutes:g} minutes", time.monotonic(), measured
     try:
         for sustained in session.sustain(opened, settings, minutes, show_share(label)):
             latest = replace(measured, sustained=sustained)
             if time.monotonic() - written > WRITE_EVERY_S:
-                record.write(latest, file)
+                store.write(latest, file)
                 written = time.monotonic()
     finally:
-        record.write(latest, file)
+        store.write(latest, file)
     if latest.sustained:
         first, last = latest.sustained.moments[0], latest.sustained.moments[-1]
         print(f"  after {minutes:g} minutes {last.fps:.0f} frames/s (at first {first.fps:.0f})", flush=True)

@@ -53,7 +53,7 @@ class Gallery:
                 checkpoint = low.subject.model.get("checkpoint_sha256")
                 if high.subject.precision == FLOAT and high.subject.model.get("checkpoint_sha256") == checkpoint:
                     mine, floats = self._pictures[low.subject.digest], self._pictures[high.subject.digest]
-                    low = replace(low, against_float=accuracy.against_float(mine, floats, high.subject))  # noqa: PLW2901
+                    low = replace(low, against_float=accuracy.against_float(mine, floats, high.subject))
                     self._seen[index] = (path, low)
                     found.append((path, low))
                     break

@@ -11,6 +11,7 @@ from edge.errors import FrameError
 
 SSIM_SIGMA = 1.5
 SSIM_WINDOW = 11  # 3.5 sigma to each side
+STRIP_ROWS = 256
 SSIM_C1, SSIM_C2 = 0.01**2, 0.03**2  # K1, K2 of the paper, for a data range of 1
 
 
@@ -28,8 +29,8 @@ def psnr_db(a: np.ndarray, b: np.ndarray) -> float:
     """
     _check(a, b)
     squared = 0
-    for top in range(0, a.shape[0], 256):  # strips, so that a large frame needs little memory
-        difference = cv2.absdiff(a[top : top + 256], b[top : top + 256]).ravel().astype(np.int64)
+    for top in range(0, a.shape[0], STRIP_ROWS):  # strips, so that a large frame needs little memory
+        difference = cv2.absdiff(a[top : top + STRIP_ROWS], b[top : top + STRIP_ROWS]).ravel().astype(np.int64)
         squared += int(np.dot(difference, difference))
     if squared == 0:
         return math.inf
@@ -56,17 +57,28 @@ def ssim(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _ssim_of_channel(a: np.ndarray, b: np.ndarray) -> float:
-    x, y = (np.multiply(channel, np.float32(1 / 255), dtype=np.float32) for channel in (a, b))
+    height, width = a.shape
+    edge = SSIM_WINDOW // 2
+    if min(height, width) <= 2 * edge:
+        return float(_likeness(a, b).mean())
+    total = 0.0
+    for top in range(edge, height - edge, STRIP_ROWS):  # strips, so that a large picture needs little memory
+        bottom = min(top + STRIP_ROWS, height - edge)
+        rows = slice(top - edge, bottom + edge)
+        total += float(_likeness(a[rows], b[rows])[edge:-edge, edge:-edge].sum())
+    return total / ((height - 2 * edge) * (width - 2 * edge))
+
+
+def _likeness(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The index at every pixel, float64 (H, W): float32 would lose the small variances."""
+    x, y = a / 255.0, b / 255.0
     mean_x, mean_y = _blur(x), _blur(y)
     variance_x = _blur(x * x) - mean_x * mean_x
     variance_y = _blur(y * y) - mean_y * mean_y
     covariance = _blur(x * y) - mean_x * mean_y
-    likeness = ((2 * mean_x * mean_y + SSIM_C1) * (2 * covariance + SSIM_C2)) / (
+    return ((2 * mean_x * mean_y + SSIM_C1) * (2 * covariance + SSIM_C2)) / (
         (mean_x * mean_x + mean_y * mean_y + SSIM_C1) * (variance_x + variance_y + SSIM_C2)
     )
-    edge = SSIM_WINDOW // 2
-    inside = likeness[edge:-edge, edge:-edge]
-    return float(np.mean(inside if inside.size else likeness, dtype=np.float64))
 
 
 def _blur(plane: np.ndarray) -> np.ndarray:

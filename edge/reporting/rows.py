@@ -8,7 +8,8 @@ from pathlib import Path
 
 from edge import command
 from edge.errors import EdgeError
-from edge.measure.record import Measurement, MeasurementError, read
+from edge.measure.record import Measurement
+from edge.measure.store import MeasurementError, read
 
 
 @dataclass(frozen=True)

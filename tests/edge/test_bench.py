@@ -11,7 +11,7 @@ import pytest
 
 from edge import bench
 from edge.dehazer import Dehazer
-from edge.measure import record
+from edge.measure import store
 from edge.measure.quality import psnr_db
 from edge.pictures import read_picture
 
@@ -22,7 +22,7 @@ def measured(grid_bundle, openvino_bundle, pairs, tmp_path_factory):
     out = tmp_path_factory.mktemp("measured")
     arguments = [str(grid_bundle), str(openvino_bundle), "--compare", "--quick", "--threads", "1"]
     assert bench.main([*arguments, "--data", str(pairs), "--out", str(out), "--board", "Test board"]) == 0
-    return {m.subject.target: m for m in map(record.read, sorted(out.glob("*.json")))}
+    return {m.subject.target: m for m in map(store.read, sorted(out.glob("*.json")))}
 
 
 def test_a_file_for_each_bundle_says_what_was_measured_and_how(measured, grid_bundle):
@@ -106,7 +106,7 @@ def test_a_sustained_run_that_is_cut_keeps_what_it_has(openvino_bundle, tmp_path
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 130
     (file,) = tmp_path.glob("*.json")
-    sustained = record.read(file).sustained
+    sustained = store.read(file).sustained
     assert sustained.cut and sustained.minutes == 5
     assert 9 < sustained.moments[0].at_s < 20
 

@@ -29,7 +29,15 @@ def test_agrees_with_scikit_image(seed, height, width, noise):
     expected = metrics.structural_similarity(
         x, y, channel_axis=2, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
     )
-    assert ssim(a, b) == pytest.approx(expected, abs=2e-5)
+    assert ssim(a, b) == pytest.approx(expected, abs=1e-9)
+
+
+def test_tall_pictures_are_scored_as_one():
+    a, b = pictures(3, 700, 40, 20)
+    expected = metrics.structural_similarity(
+        a / 255, b / 255, channel_axis=2, data_range=1, gaussian_weights=True, sigma=1.5, use_sample_covariance=False
+    )
+    assert ssim(a, b) == pytest.approx(expected, abs=1e-9)
 
 
 def test_equal_pictures_are_perfect():

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.measure import record, samples, statistics
+from edge.measure import samples, statistics, store
 from edge.measure.record import Measurement, PictureScore, Quality
 from edge.measure.statistics import Interval
 
@@ -18,7 +18,7 @@ Make = Callable[..., Measurement]
 @pytest.fixture(scope="session")
 def make() -> Make:
     """A measurement with chosen figures, such as `make("a", times_ms=[4.0, 4.1], psnr_db=20.0, board="Pi 5")`."""
-    recorded = record.read(RECORDED)
+    recorded = store.read(RECORDED)
 
     def build(name="edge-m-openvino-int8", times_ms=None, psnr_db=None, precision="int8", board="Board", **change):
         times = np.full(200, 4.0) if times_ms is None else np.asarray(times_ms, float)
@@ -50,7 +50,7 @@ def folder(tmp_path) -> Callable[..., Path]:
 
     def write(*measurements: Measurement, name="measurements") -> Path:
         for number, measurement in enumerate(measurements):
-            record.write(measurement, tmp_path / name / f"{number}.json")
+            store.write(measurement, tmp_path / name / f"{number}.json")
         return tmp_path / name
 
     return write

@@ -73,11 +73,11 @@ def full(make):
 @pytest.fixture(scope="module")
 def page(make, full, tmp_path_factory):
     """The report of a full measurement, a bare one, and a foreign file."""
-    from edge.measure import record
+    from edge.measure import store
 
     folder = tmp_path_factory.mktemp("report")
-    record.write(full, folder / "in" / "a.json")
-    record.write(make("edge-m-openvino-fp32", [9.0] * 50, 21.75, "fp32", "Orin"), folder / "in" / "sub" / "b.json")
+    store.write(full, folder / "in" / "a.json")
+    store.write(make("edge-m-openvino-fp32", [9.0] * 50, 21.75, "fp32", "Orin"), folder / "in" / "sub" / "b.json")
     (folder / "in" / "dashboard.json").write_text('{"panels": []}')
     assert report.main([str(folder / "in"), "--out", str(folder / "out"), "--budget", "33"]) == 0
     return folder / "out" / "report.html"

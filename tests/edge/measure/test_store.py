@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.measure import record, schema
-from edge.measure.record import MeasurementError
+from edge.measure import record, schema, store
+from edge.measure.store import MeasurementError
 
 OLD = Path(__file__).parent / "data" / "version-1.json"
 
 
 @pytest.fixture(scope="module")
 def measured():
-    return record.read(OLD)
+    return store.read(OLD)
 
 
 def test_the_schema_in_the_package_is_that_of_the_classes():
@@ -34,8 +34,8 @@ def test_a_file_of_version_1_is_still_read(measured):
 def test_what_is_written_is_read(measured, tmp_path):
     sustained = record.Sustained(30, (record.Moment(10.0, 99.5, 1.0, 1.25),), cut=True)
     full = replace(measured, sustained=sustained, marks=("quick run",), layers=(record.Layer("a", "Conv", "i8", 0.1),))
-    path = record.write(full, tmp_path / "deep" / "m.json")
-    assert record.read(path) == full
+    path = store.write(full, tmp_path / "deep" / "m.json")
+    assert store.read(path) == full
     assert json.loads(path.read_text())["schema"] == record.SCHEMA
 
 
@@ -64,7 +64,7 @@ def test_a_file_that_is_not_a_whole_measurement_is_named(tmp_path, change, says)
     path = tmp_path / "broken.json"
     path.write_text(change(OLD.read_text()))
     with pytest.raises(MeasurementError, match=says) as caught:
-        record.read(path)
+        store.read(path)
     assert str(path) in str(caught.value)
 
 
@@ -74,11 +74,11 @@ def test_foreign_bytes_are_refused(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("foreign") / "x.json"
     path.write_bytes(data)
     with pytest.raises(MeasurementError):
-        record.read(path)
+        store.read(path)
 
 
 def test_a_picture_can_only_be_a_picture(measured, tmp_path):
     shown = record.Shown("a", "worst", 'data:image/jpeg;base64,AA" onerror="alert(1)', "", "")
-    path = record.write(replace(measured, shown=(shown,)), tmp_path / "m.json")
+    path = store.write(replace(measured, shown=(shown,)), tmp_path / "m.json")
     with pytest.raises(MeasurementError, match="shown/0/hazy"):
-        record.read(path)
+        store.read(path)

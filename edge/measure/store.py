@@ -1,0 +1,136 @@
+"""Measurement files: written whole, and believed only when they are whole."""
+
+from __future__ import annotations
+
+import json
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import fields, is_dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from edge import command
+from edge.errors import EdgeError
+from edge.measure.record import KIND, SCHEMA, STAGES, Latency, Measurement
+from edge.measure.statistics import percentile
+
+LARGEST_BYTES = 64 * 2**20
+
+# From a version to the next. Version 2 added conditions, energy, memory, layers, sustained, ratios and
+# against_float, all of them optional.
+UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: lambda raw: {**raw, "schema": 2}}
+
+
+class MeasurementError(EdgeError):
+    """A file that is not a measurement, or not a whole one."""
+
+
+def write(measurement: Measurement, path: Path) -> Path:
+    """Write a measurement file, whole or not at all.
+
+    Raises:
+        EdgeError: it cannot be written.
+    """
+    from edge.pictures import whole_file
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EdgeError(f"cannot make {path.parent}: {error.strerror}") from error
+    with whole_file(path) as file:
+        file.write(measurement.to_json().encode())
+    return path
+
+
+def read(path: Path) -> Measurement:
+    """Read and validate a measurement file.
+
+    Raises:
+        MeasurementError: it is damaged, foreign, or of a newer schema; the message names the file.
+        MissingPackage: jsonschema is not installed.
+    """
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise MeasurementError(f"{path}: larger than {LARGEST_BYTES >> 20} MiB, not a measurement")
+        raw = json.loads(path.read_bytes(), parse_constant=_refuse)
+    except OSError as error:
+        raise MeasurementError(f"cannot read {path}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise MeasurementError(f"{path}: not readable as JSON ({error})") from None
+    if not isinstance(raw, dict) or raw.get("kind") != KIND:
+        raise MeasurementError(f"{path}: not a measurement of edge.bench")
+    version = raw.get("schema")
+    if not isinstance(version, int) or version < 1:
+        raise MeasurementError(f"{path}: does not say its schema version")
+    if version > SCHEMA:
+        raise MeasurementError(
+            f"{path}: made by a newer version (schema {version}, this one reads up to {SCHEMA}); update draco-edge"
+        )
+    while raw["schema"] < SCHEMA:
+        raw = UPGRADES[raw["schema"]](raw)
+    fault = next(iter(sorted(_validator().iter_errors(raw), key=lambda e: list(map(str, e.path)))), None)
+    if fault is not None:
+        where = "/".join(map(str, fault.path)) or "the file"
+        raise MeasurementError(f"{path}: {where}: {fault.message[:200]}")
+    measurement = _build(Measurement, {k: v for k, v in raw.items() if k not in ("kind", "schema")})
+    if fault := _disagreement(measurement.latency):
+        raise MeasurementError(f"{path}: {fault}")
+    return measurement
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _disagreement(latency: Latency) -> str:
+    """What does not fit together in a file that the schema accepts; empty where all does."""
+    if missing := ({"total"} - set(latency.samples)) | (set(STAGES) - set(latency.stages_ms)):
+        return f"latency: {', '.join(sorted(missing))} is missing"
+    try:
+        times = {name: latency.times_ms(name) for name in latency.samples}
+    except ValueError as error:
+        return str(error)
+    for name, values in times.items():
+        if values.size != latency.runs or values.size == 0:
+            return f"frame times of {name}: not as many as runs"
+    total = times["total"]
+    if total.min() <= 0:
+        return "frame times: not all above 0"
+    for q, told in ((50, latency.total_ms.p50), (90, latency.total_ms.p90)):
+        if abs(percentile(total, q) - told) > 1e-3 * told + 1e-3:
+            return f"p{q} is not that of the frame times; the file was altered"
+    return ""
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the current version."""
+    return json.loads((Path(__file__).parent / "measurement.schema.json").read_text())
+
+
+@cache
+def _validator() -> Any:
+    jsonschema = command.require("jsonschema", "report")
+    return jsonschema.Draft202012Validator(schema())
+
+
+def _build(kind: Any, value: Any) -> Any:
+    """A dataclass, tuple or optional from JSON that the schema has accepted."""
+    origin = typing.get_origin(kind)
+    if origin in (types.UnionType, typing.Union):
+        inner = [a for a in typing.get_args(kind) if a is not type(None)]
+        return None if value is None else _build(inner[0], value)
+    if origin is tuple:
+        return tuple(_build(typing.get_args(kind)[0], item) for item in value)
+    if origin is not None and issubclass(origin, Mapping):
+        return {k: _build(typing.get_args(kind)[1], v) for k, v in value.items()}
+    if isinstance(kind, type) and is_dataclass(kind):
+        hints = _hints(kind)
+        return kind(**{f.name: _build(hints[f.name], value[f.name]) for f in fields(kind) if f.name in value})
+    return value
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
