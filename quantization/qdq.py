@@ -5,17 +5,23 @@ One set of such pairs does not suit every runtime: a `Scheme` says what the one 
 
 from __future__ import annotations
 
+import itertools
 import logging
 import tempfile
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edge import command
 from quantization import ranges
-from quantization.layers import left_out
+from quantization.layers import heads, left_out, nodes_of
+
+CORRECTED_ON = 64  # pictures
+PASSING = ("Identity", "Reshape", "Flatten", "Squeeze")
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,58 @@ def quantized(
         quantizer.model.topological_sort()
     finally:
         logging.getLogger().removeFilter(_quiet)
-    return quantizer.model.model
+    return _corrected(quantizer.model.model, source, pictures, float_layers)
+
+
+def _corrected(model: Any, source: Path, pictures: Any, float_layers: Collection[str]) -> Any:
+    """Where the last layers are float, move their biases by the mean error that INT8 leaves in what they put out.
+
+    Rounding of many layers does not cancel out: it leaves a density that is a little too high or too low everywhere,
+    which costs more than its noise (bias correction, Nagel et al. 2019, section 4.2, on the outputs alone).
+    """
+    import onnx
+
+    graph = model.graph
+    biases = {}
+    for name in heads(model):
+        node = next(n for n in graph.node if n.name in nodes_of(model, [name]))
+        stored = [i for i in graph.initializer if len(node.input) > 2 and i.name == node.input[2]]
+        if name in float_layers and stored:
+            biases[node.output[0]] = stored[0]
+    outputs = [output.name for output in graph.output]
+    makers = {output: node for node in graph.node for output in node.output}
+    errors = _mean_errors(source, model, itertools.islice(pictures, CORRECTED_ON))
+    for name, error in zip(outputs, errors, strict=True):
+        while name not in biases and name in makers and makers[name].op_type in PASSING:
+            name = makers[name].input[0]
+        if name in biases:
+            bias = onnx.numpy_helper.to_array(biases[name])
+            biases[name].CopyFrom(onnx.numpy_helper.from_array((bias - error).astype(bias.dtype), biases[name].name))
+    return model
+
+
+def _mean_errors(source: Path, model: Any, pictures: Iterable[np.ndarray]) -> list[np.ndarray]:
+    """By how much each channel of each output of the INT8 model lies above the float model's, on average."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    sessions = [
+        onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        for file in (source, model.SerializeToString())
+    ]
+    name = sessions[0].get_inputs()[0].name
+    sums: list[np.ndarray] = []
+    count = 0
+    for picture in pictures:
+        given = {name: (picture.transpose(2, 0, 1)[None] / 255).astype(np.float32)}
+        exact, rounded = (session.run(None, given) for session in sessions)
+        errors = [
+            (r - e).mean(axis=tuple(d for d in range(e.ndim) if d != 1)) for e, r in zip(exact, rounded, strict=True)
+        ]
+        sums = [s + e for s, e in zip(sums, errors, strict=True)] if sums else errors
+        count += 1
+    return [total / count for total in sums]
 
 
 @lru_cache(maxsize=2)

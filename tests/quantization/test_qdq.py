@@ -1,0 +1,49 @@
+"""INT8 for ONNX graphs: ranges that hold what is known, the same bytes each time, no systematic error left."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.errors import EdgeError
+from quantization import qdq, ranges
+from quantization.calibration import made_set
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return made_set(40, 30, "grid", 6)
+
+
+@pytest.mark.parametrize("method", ranges.METHODS)
+def test_the_input_has_its_known_range_and_every_range_holds_zero(grid_source, pictures, method):
+    found = ranges.collected(grid_source.onnx, pictures, method)
+
+    assert tuple(float(v) for v in found["picture"].range_value) == (0.0, 1.0)
+    for _, data in found.items():
+        low, high = (float(v) for v in data.range_value)
+        assert low <= 0 <= high
+        assert high > low
+
+
+def test_extremes_do_not_depend_on_how_many_pictures_are_taken_at_a_time(grid_source, pictures, monkeypatch):
+    few = ranges.collected(grid_source.onnx, pictures, "minmax")
+    monkeypatch.setattr(ranges, "AT_A_TIME", 100)
+    at_once = ranges.collected(grid_source.onnx, pictures, "minmax")
+
+    assert {k: tuple(v.range_value) for k, v in few.items()} == {k: tuple(v.range_value) for k, v in at_once.items()}
+
+
+def test_an_unknown_method_and_an_empty_set_are_refused(grid_source, pictures):
+    with pytest.raises(EdgeError, match="choose one of minmax, percentile, entropy"):
+        ranges.collected(grid_source.onnx, pictures, "mean")
+    with pytest.raises(EdgeError, match="at least one picture"):
+        ranges.collected(grid_source.onnx, [], "minmax")
+
+
+def test_the_same_pictures_give_the_same_bytes(grid_source):
+    def made() -> bytes:
+        qdq._prepared.cache_clear()
+        again = made_set(40, 30, "grid", 6)
+        return qdq.quantized(grid_source.onnx, again, qdq.PROCESSOR).SerializeToString(deterministic=True)
+
+    assert made() == made()
