@@ -8,7 +8,8 @@ rounding a precision brings.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -46,8 +47,8 @@ def refuse_broken(model: Network, artefact: Network, width: int, height: int) ->
         if not all(np.isfinite(answer).all() for answer in ours):
             raise _broken("its answers are not finite numbers")
     for number, answers in enumerate(zip(*expected, strict=True)):
-        ours, theirs = np.stack([f[number] for f in found]), np.stack(answers)
-        if _varies(theirs) > 0 and _varies(ours) < SHARE_OF_SPREAD * _varies(theirs):
+        spread, wanted_spread = _varies(np.stack([f[number] for f in found])), _varies(np.stack(answers))
+        if wanted_spread > 0 and spread < SHARE_OF_SPREAD * wanted_spread:
             raise _broken("its answers do not follow the picture")
     maps, wanted = [f[0] for f in found], [e[0] for e in expected]
     scale = np.maximum(np.stack(wanted).std((0, 1, 2)), 1e-3)
@@ -77,7 +78,7 @@ def probes(width: int, height: int) -> Iterator[np.ndarray]:
 def _changes_of_input() -> Iterator[tuple[str, Change]]:
     for order in itertools.permutations(range(3)):
         if order != (0, 1, 2):
-            yield _colours(order), lambda picture, order=order: np.ascontiguousarray(picture[..., list(order)])
+            yield _colours(order), partial(_reordered, order=order)
     yield from _moves()
 
 
@@ -86,16 +87,17 @@ def _changes_of_output(channels: int) -> Iterator[tuple[str, Change]]:
     for order in itertools.permutations(range(3)):
         if order != (0, 1, 2):
             whole = [*range(first), *(first + 3 * group + c for group in range(channels // 3) for c in order)]
-            yield _colours(order), lambda answer, whole=whole: answer[..., whole]
+            yield _colours(order), partial(_reordered, order=whole)
     yield from _moves()
 
 
 def _moves() -> Iterator[tuple[str, Change]]:
     for axis, way, step in ((0, "down", -1), (0, "up", 1), (1, "right", -1), (1, "left", 1)):
-        yield (
-            f"moved {way} by a pixel",
-            lambda a, axis=axis, step=step: np.ascontiguousarray(np.roll(a, step, axis)),
-        )
+        yield f"moved {way} by a pixel", partial(np.roll, shift=step, axis=axis)
+
+
+def _reordered(picture: np.ndarray, order: Sequence[int]) -> np.ndarray:
+    return np.ascontiguousarray(picture[..., list(order)])
 
 
 def _colours(order: Iterable[int]) -> str:

@@ -66,10 +66,10 @@ def collected(prepared: Path, pictures: Iterable[np.ndarray], method: str, symme
         found = calibrator.compute_data()
     bounds = _known(prepared)
     settled = {
-        key: _settled(*(float(v) for v in np.ravel(data.range_value)[:2]), *bounds.get(key, (-np.inf, np.inf)))
+        key: _settled(*(float(v) for v in np.ravel(data.range_value)[:2]), *bounds.get(key, (-np.inf, np.inf)))  # type: ignore[call-arg]
         for key, data in found.items()
     }
-    settled[name] = (np.float32(0), np.float32(1))
+    settled[name] = (0.0, 1.0)
     if symmetric:
         settled = {k: (-max(abs(low), abs(high)), max(abs(low), abs(high))) for k, (low, high) in settled.items()}
     return TensorsData(CalibrationMethod.MinMax, {k: tuple(map(np.float32, v)) for k, v in settled.items()})
