@@ -1,0 +1,67 @@
+"""The default model that ships: its checkpoint, its float ONNX file, and that clear pictures stay clear."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from edge import export
+from edge.scenes import landscape, motorcycle
+from training.checkpoint import load_model, parameter_count
+
+ONNX = export.SHIPPED["edge"]
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> torch.nn.Module:
+    return load_model(ONNX.with_suffix(".safetensors"))
+
+
+def test_checkpoint_and_onnx_file_give_the_same_coefficients(checkpoint):
+    session = onnxruntime.InferenceSession(ONNX, providers=["CPUExecutionProvider"])
+    rng = np.random.default_rng(0)
+    noise = rng.random((120, 160, 3)).astype(np.float32)
+    scene = landscape(3, 160, 120).picture.astype(np.float32) / 255
+    for picture in (noise, scene, 0.4 * scene + 0.5):
+        tensor = torch.from_numpy(picture).permute(2, 0, 1)[None]
+        with torch.inference_mode():
+            expected = checkpoint.predict(tensor)
+        for ours, theirs in zip(expected, session.run(None, {"picture": tensor.numpy()}), strict=True):
+            np.testing.assert_allclose(theirs, ours.numpy(), rtol=1e-3, atol=1e-3)
+
+
+def test_it_has_at_most_two_hundred_thousand_parameters(checkpoint):
+    assert parameter_count(checkpoint) <= 200_000
+
+
+@pytest.mark.parametrize("density", [0.3, 0.6, 1.0])
+def test_a_hazed_photograph_gets_clearer_and_the_clear_one_stays(checkpoint, density):
+    """A photograph that no training saw, hazed by its own depth with the scattering model written out here."""
+    scene = motorcycle()
+    clear = scene.picture.astype(np.float32) / 255
+    transmission = np.exp(-density * scene.depth / scene.depth.mean())[..., None].astype(np.float32)
+    hazy = clear * transmission + 0.85 * (1 - transmission)
+    assert _psnr_db(_through(checkpoint, hazy), clear) > _psnr_db(hazy, clear) + 6
+    assert _psnr_db(_through(checkpoint, clear), clear) > 36
+
+
+def test_drawn_scenes_in_dense_haze_get_clearer(checkpoint):
+    gained = []
+    for seed in range(6):
+        scene = landscape(100 + seed, 320, 240)
+        clear = scene.picture.astype(np.float32) / 255
+        transmission = np.exp(-np.minimum(scene.depth / 15, 3))[..., None].astype(np.float32)
+        hazy = clear * transmission + 0.85 * (1 - transmission)
+        gained.append(_psnr_db(_through(checkpoint, hazy), clear) - _psnr_db(hazy, clear))
+    assert min(gained) > 1 and np.mean(gained) > 3
+
+
+def _through(model: torch.nn.Module, picture: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        return model(torch.from_numpy(picture).permute(2, 0, 1)[None])[0].permute(1, 2, 0).numpy()
+
+
+def _psnr_db(a: np.ndarray, b: np.ndarray) -> float:
+    return float(-10 * np.log10(np.square(a - b).mean() + 1e-9))
