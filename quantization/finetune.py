@@ -81,15 +81,7 @@ def main(argv: list[str] | None = None) -> int:
         command.say(f"fine-tuning {model.name} for INT8: {trainer.describe()}")
         write_whole(folder / NOTE, f"{model}\n".encode())
         train.remember_data(folder, data)
-    try:
-        best = trainer.fit()
-    except KeyboardInterrupt:
-        if trainer.fabric.is_global_zero:
-            command.say(f"stopped at step {trainer.progress.step}; go on with: python -m {NAME} --resume {folder}")
-        raise
-    if trainer.fabric.is_global_zero:
-        print(best)
-    return 0
+    return train.fit(trainer, folder, NAME)
 
 
 def finetuning(model: Path, configuration: Path | None, steps: int, learning_rate: float) -> RunConfig:

@@ -15,6 +15,7 @@ from edge.errors import EdgeError
 if TYPE_CHECKING:
     from training.config import RunConfig
     from training.losses import Objective
+    from training.trainer import Trainer
 
 EXAMPLES = """\
 examples:
@@ -98,6 +99,11 @@ def run(
     if trainer.fabric.is_global_zero:
         command.say(f"training {config.name}: {trainer.describe()}")
         remember_data(folder, data)
+    return fit(trainer, folder, name)
+
+
+def fit(trainer: Trainer, folder: Path, name: str) -> int:
+    """Train to the end and print the checkpoint's path; stopped on the way, say which command goes on."""
     try:
         best = trainer.fit()
     except KeyboardInterrupt:
