@@ -30,17 +30,17 @@ KINDS = {"float32": ("fp32", False), "bfloat16, channels_last": ("bf16", True)}
 
 
 class Noise(Dataset):
-    """The same two random pictures again and again: a step's time does not depend on what is in them."""
+    """The same random sample again and again: a step's time does not depend on what is in it."""
 
     def __init__(self, side: int) -> None:
         generator = torch.Generator().manual_seed(0)
-        self._pair = tuple(torch.rand(3, side, side, generator=generator) for _ in range(2))
+        self._sample = tuple(torch.rand(channels, side, side, generator=generator) for channels in (3, 3, 4))
 
     def __len__(self) -> int:
         return 2**30
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, ...]:
-        return self._pair
+        return self._sample
 
 
 def parser() -> argparse.ArgumentParser:

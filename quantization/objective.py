@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.config import RunConfig
-from training.losses import Scores, WeightedLoss
+from training.losses import Scores, WeightedLoss, ask
+from training.models.answer import Answer
 
 WINDOW = 7  # pixels of the training picture, a side of the surroundings in which a line is fitted
 EPSILON = 1e-3  # variance below which a line's slope is not trusted
@@ -32,8 +33,9 @@ class DistillationObjective(nn.Module):
         self.teachers.eval()  # a teacher's normalisation does not learn
         return self
 
-    def forward(self, model: nn.Module, hazy: Tensor, clear: Tensor) -> Scores:
-        dehazed = model(hazy).float()
+    def forward(self, model: nn.Module, hazy: Tensor, clear: Tensor, haze: Tensor) -> Scores:
+        answer = ask(model, hazy)
+        dehazed = answer.dehazed.float()
         with torch.no_grad():
             taught = torch.stack([teacher(hazy).float() for teacher in self.teachers]).mean(0)
         labelled = torch.isfinite(clear).all(dim=(1, 2, 3))
@@ -45,11 +47,17 @@ class DistillationObjective(nn.Module):
         loss = self.weights.picture * terms["taught_picture"]
         loss = loss + self.weights.coefficients * terms["taught_coefficients"]
         if labelled.any():
-            given = dehazed[labelled]
-            scores = self.supervised(lambda _: given, hazy[labelled], clear[labelled])
+            scores = self.supervised.score(_some(answer, labelled), hazy[labelled], clear[labelled], haze[labelled])
             share = labelled.float().mean()
             loss, terms = loss + share * scores.loss, {**scores.terms, **terms}
         return Scores(loss, terms, dehazed)
+
+
+def _some(answer: Answer, chosen: Tensor) -> Answer:
+    """The answer to the chosen ones of the pictures."""
+    raw = None if answer.raw is None else (answer.raw[0][chosen], answer.raw[1][chosen])
+    intermediate = None if answer.intermediate is None else answer.intermediate[chosen]
+    return Answer(answer.dehazed[chosen], intermediate, raw)
 
 
 def coefficient_distance(hazy: Tensor, dehazed: Tensor, wanted: Tensor) -> Tensor:

@@ -83,7 +83,7 @@ class RoundedObjective(nn.Module):
         super().__init__()
         self.inner, self._ranges = inner, ranges
 
-    def forward(self, model: nn.Module, hazy: Tensor, clear: Tensor) -> Scores:
+    def forward(self, model: nn.Module, hazy: Tensor, clear: Tensor, haze: Tensor) -> Scores:
         for module in model.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.eval()
@@ -93,7 +93,7 @@ class RoundedObjective(nn.Module):
             name: span for known, span in self._ranges.items() for name in names if f".{name}".endswith(f".{known}")
         }
         with rounded(model, ranges):
-            return self.inner(model, hazy, clear)
+            return self.inner(model, hazy, clear, haze)
 
 
 def _rounding(module: Any, span: Range) -> Any:

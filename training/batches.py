@@ -40,7 +40,7 @@ class StepSampler(Sampler[list[int]]):
 
 
 class Batches:
-    """Hazy and clear pictures, a batch a step, made ahead by worker processes.
+    """Hazy pictures, clear ones and known haze, a batch a step, made ahead by worker processes.
 
     Attributes:
         waited_s: how long `next` waited for pictures, all in all.
@@ -60,11 +60,11 @@ class Batches:
         )
         self.waited_s = 0.0
 
-    def __next__(self) -> tuple[Tensor, Tensor]:
+    def __next__(self) -> tuple[Tensor, Tensor, Tensor]:
         start = time.perf_counter()
-        hazy, clear = next(self._loader)
+        hazy, clear, haze = next(self._loader)
         self.waited_s += time.perf_counter() - start
-        return hazy, clear
+        return hazy, clear, haze
 
 
 def _leave_signals_to_the_trainer(_worker: int) -> None:

@@ -100,6 +100,7 @@ class LossConfig:
     """Weights of the terms of the loss (see training/losses.py); 0 switches a term off.
 
     Attributes:
+        density, airlight: of a grid model's haze against the haze that the synthesis laid over the picture.
         features: what the quadruplet term compares, a key of `training.features.FEATURES`.
     """
 
@@ -108,6 +109,8 @@ class LossConfig:
     rmse: float = 0.0
     ssim: float = 0.0
     quadruplet: float = 0.0
+    density: float = 0.0
+    airlight: float = 0.0
     features: str = "random"
 
 
@@ -223,6 +226,8 @@ def _check(run: RunConfig, where: str) -> None:
         _at_least(where, "training.size", side, 8)
     _at_least(where, "validation.every", run.validation.every, 1)
     weights = {key: getattr(run.losses, key) for key in ("l1", "mse_db", "rmse", "ssim", "quadruplet")}
+    for key in ("density", "airlight"):
+        _at_least(where, f"losses.{key}", getattr(run.losses, key), 0)
     for key, weight in weights.items():
         _at_least(where, f"losses.{key}", weight, 0)
     if not any(weights.values()):

@@ -26,6 +26,7 @@ WHOLE = TILE * TILE * 2  # pictures of up to so many pixels go through in one pi
 @torch.inference_mode()
 def dehaze(model: nn.Module, picture: np.ndarray) -> np.ndarray:
     """One uint8 RGB picture (H, W, 3) through a model in eval mode; uint8 RGB of the same shape."""
+    picture = np.ascontiguousarray(picture)
     if isinstance(model, GridModel):
         return _by_grid(model, picture, next(model.parameters()).device)
     if picture.shape[0] * picture.shape[1] <= WHOLE or not isinstance(model, Draco):
@@ -37,7 +38,7 @@ def _by_grid(model: GridModel, picture: np.ndarray, device: torch.device) -> np.
     """The way that a board takes: reduce, predict, apply."""
     height, columns = model.size
     step = GridApply(columns, height)
-    cell, airlight = model.predict(_to_tensor(step.reduce(np.ascontiguousarray(picture)), device))
+    cell, airlight = model.predict(_to_tensor(step.reduce(picture), device))
     raw = np.ascontiguousarray(cell[0].permute(1, 2, 0).float().cpu().numpy())
     gain, bias = coefficients.decode(raw, airlight[0].float().cpu().numpy())
     return step.apply(picture, gain, bias)

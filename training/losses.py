@@ -9,13 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from pytorch_msssim import ssim
 from torch import Tensor, nn
 
 from edge.errors import EdgeError
 from training.config import LossConfig
 from training.features import FEATURES
-from training.models import nearest
+from training.models import grid, nearest
+from training.models.answer import Answer, Raw
 
 DB_FLOOR = 1e-4
 DB_SCALE = 0.1  # a decibel is a tenth of the term, so that a weight of 1 is of L1's order
@@ -31,8 +33,9 @@ class Scores:
     dehazed: Tensor
 
 
-Objective = Callable[[nn.Module, Tensor, Tensor], Scores]
-"""Called with model, hazy and clear pictures. What a trainer minimises; distillation brings its own."""
+Objective = Callable[[nn.Module, Tensor, Tensor, Tensor], Scores]
+"""Called with model, hazy pictures, clear pictures and known haze. What a trainer minimises; distillation brings its
+own."""
 
 
 def l1(dehazed: Tensor, clear: Tensor) -> Tensor:
@@ -86,6 +89,7 @@ def distance(a: list[Tensor], b: list[Tensor]) -> Tensor:
     return torch.stack([(x - y).abs().mean((1, 2, 3)) for x, y in zip(a, b, strict=True)]).mean(0)
 
 
+KNOWN_HAZE = ("density", "airlight")
 PLAIN: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"l1": l1, "mse_db": mse_db, "rmse": rmse, "ssim": structural}
 
 
@@ -95,18 +99,55 @@ class WeightedLoss(nn.Module):
     def __init__(self, config: LossConfig) -> None:
         super().__init__()
         self.weights = {name: getattr(config, name) for name in PLAIN if getattr(config, name)}
+        self.haze_weights = {name: getattr(config, name) for name in KNOWN_HAZE if getattr(config, name)}
         self.quadruplet_weight = config.quadruplet
         self.quadruplet = Quadruplet(config.features) if config.quadruplet else None
 
-    def forward(self, model: nn.Module, hazy: Tensor, clear: Tensor) -> Scores:
-        intermediate = None
-        if self.quadruplet is not None and getattr(model, "has_intermediate", False):
-            dehazed, intermediate = (picture.float() for picture in model(hazy, intermediate=True))
-        else:
-            dehazed = model(hazy).float()
+    def forward(self, model: nn.Module, hazy: Tensor, clear: Tensor, haze: Tensor | None = None) -> Scores:
+        return self.score(ask(model, hazy), hazy, clear, haze)
+
+    def score(self, answer: Answer, hazy: Tensor, clear: Tensor, haze: Tensor | None = None) -> Scores:
+        """The loss of an answer that a model gave; `haze` as `training.sources.HazeDataset` tells it."""
+        dehazed = answer.dehazed.float()
         terms = {name: PLAIN[name](dehazed, clear) for name in self.weights}
         loss = sum(weight * terms[name] for name, weight in self.weights.items())
         if self.quadruplet is not None:
+            intermediate = None if answer.intermediate is None else answer.intermediate.float()
             terms["quadruplet"] = self.quadruplet(dehazed, clear, hazy, intermediate)
             loss = loss + self.quadruplet_weight * terms["quadruplet"]
+        if self.haze_weights and answer.raw is not None and haze is not None:
+            of_haze = known_haze(answer.raw, haze)
+            terms.update({name: of_haze[name] for name in self.haze_weights})
+            loss = loss + sum(weight * terms[name] for name, weight in self.haze_weights.items())
         return Scores(loss, terms, dehazed)
+
+
+def ask(model: nn.Module, hazy: Tensor) -> Answer:
+    """The model's answer with all its parts, where it gives them."""
+    return model(hazy, parts=True) if getattr(model, "gives_parts", False) else Answer(model(hazy))
+
+
+def known_haze(raw: Raw, haze: Tensor) -> dict[str, Tensor]:
+    """How far a grid model's haze is from the haze that the synthesis laid over the picture.
+
+    Args:
+        raw: coefficients of N pictures.
+        haze: (N, 4, H, W), optical thickness and airlight; NaN where it is not known, which costs nothing.
+
+    Returns:
+        ``density``: mean of |d - thickness| / (1 + thickness), so that thin haze counts by its error and thick haze
+        by its share; ``airlight``: mean absolute error, counted by the mean veil 1 - exp(-thickness), for where the
+        air is clear the airlight cannot be seen.
+    """
+    density, airlight = grid.haze(*raw)
+    known = torch.isfinite(haze[:, :1].amax((2, 3), keepdim=True))
+    haze = torch.where(known, haze, 0)
+    thickness, light = haze[:, :1], haze[:, 1:].mean((2, 3))
+    if thickness.shape[2:] != density.shape[2:]:
+        thickness = F.interpolate(thickness, density.shape[2:], mode="area")
+    veil = (1 - torch.exp(-thickness)).mean((2, 3))
+    wrong = (density - thickness).abs() / (1 + thickness)
+    return {
+        "density": (wrong * known).mean(),
+        "airlight": ((airlight - light).abs() * veil * known[:, :, 0, 0]).mean(),
+    }

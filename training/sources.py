@@ -13,6 +13,8 @@ hazed anew), ``clear`` (haze over invented depth), ``aerial`` (haze between a dr
 haze of real pairs over other scenes), ``identity`` (no haze: the answer is the picture itself) and ``unlabelled``
 (hazy photographs without a clear one, which is NaN then; for quantization.distill only).
 
+A sample also tells the haze where it was made here, so that a loss can ask for it: optical thickness and airlight.
+
 Pictures are reduced once and kept in memory as 8-bit. Sample number i is a pure function of the seed and i, so a run
 resumes exactly, whatever the number of workers or ranks.
 """
@@ -22,7 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -39,8 +41,19 @@ KEPT = 2  # longest side of a picture in memory, as a multiple of that of the sa
 DEPTH_UNIT = 20.0  # grey levels of a depth picture for one unit of depth
 ENDLESS = 2**40
 
-Sample = tuple[np.ndarray, np.ndarray]
+
+class Sample(NamedTuple):
+    """Hazy and clear picture, float32 (H, W, 3) in [0, 1]; where the haze is known, its optical thickness (H, W) and
+    its airlight (3,)."""
+
+    hazy: np.ndarray
+    clear: np.ndarray
+    thickness: np.ndarray | None = None
+    airlight: np.ndarray | None = None
+
+
 Draw = Callable[[Generator], Sample]
+Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -72,8 +85,12 @@ class View:
         return cut[:, ::-1] if self.mirrored else cut
 
 
-class HazeDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
-    """Hazy and clear pictures, float32 (3, H, W) each in [0, 1], drawn from weighted sources; practically endless."""
+class HazeDataset(Dataset[Tensors]):
+    """Samples drawn from weighted sources; practically endless.
+
+    Each is hazy and clear picture, float32 (3, H, W) in [0, 1], and the haze, float32 (4, H, W): optical thickness and
+    the airlight's three channels, NaN where nobody knows.
+    """
 
     def __init__(self, draws: Sequence[Draw], weights: Sequence[float], seed: int) -> None:
         self._draws = list(draws)
@@ -83,12 +100,12 @@ class HazeDataset(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     def __len__(self) -> int:
         return ENDLESS
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def __getitem__(self, index: int) -> Tensors:
         cv2.setNumThreads(0)
         rng = np.random.default_rng((self._seed, index))
         which = int(np.searchsorted(self._share, rng.random(), side="right"))
-        hazy, clear = self._draws[min(which, len(self._draws) - 1)](rng)
-        return _tensor(hazy), _tensor(clear)
+        sample = self._draws[min(which, len(self._draws) - 1)](rng)
+        return _tensor(sample.hazy), _tensor(sample.clear), _haze(sample)
 
 
 def build(
@@ -145,8 +162,7 @@ def _pairs(
         hazy, clear = _float(view.of(hazy)), _float(view.of(clear))
         if rng.random() < vary:  # along the line from clear to hazy only the transmission changes, not the airlight
             hazy = np.clip(clear + np.float32(rng.uniform(0.4, 1.15)) * (hazy - clear), 0, 1)
-        hazy, clear = _recoloured(rng, hazy, clear)
-        return hazy, clear
+        return Sample(*_recoloured(rng, hazy, clear))
 
     return draw
 
@@ -170,24 +186,29 @@ def _depth(root: Path, size: tuple[int, int], folder: str, exact: float = 0.5, d
     return draw
 
 
-def _synthetic_pairs(root: Path, size: tuple[int, int], folder: str, anew: float = 0.6) -> Draw:
-    """Pairs made by the scattering model: with probability `anew` hazed anew through their own depth."""
+def _synthetic_pairs(root: Path, size: tuple[int, int], folder: str, exact: float = 0.6) -> Draw:
+    """Pairs made by the scattering model, hazed anew through their own depth; `exact`: share hazed just as they were.
+
+    That is: under the airlight that was found in the pair, between 0.6 and 1.7 times as thick.
+    """
     scenes = []
     for hazy, clear in _readable(kept_pairs(root / folder), size):
         fitted = synthesis.true_transmission(_float(hazy), _float(clear))
-        depth = -np.log(np.maximum(fitted.transmission[..., 0], 0.03))
-        scenes.append((hazy, clear, depth / max(float(depth.mean()), 1e-3)))
+        transmission = np.maximum(fitted.transmission[..., 0], 0.03)
+        light = float(np.median(fitted.glow[..., 0] / np.maximum(1 - transmission, 1e-3)))
+        scenes.append((clear, -np.log(transmission), light))
 
     def draw(rng: Generator) -> Sample:
-        hazy, clear, depth = scenes[rng.integers(len(scenes))]
+        clear, thickness, light = scenes[rng.integers(len(scenes))]
         view = View.draw(rng, *size)
-        if rng.random() >= anew:
-            hazy, clear = _recoloured(rng, _float(view.of(hazy)), _float(view.of(clear)))
-            return hazy, clear
         scene = _recoloured(rng, _float(view.of(clear)))[0]
-        thickness = np.exp(rng.uniform(np.log(0.25), np.log(2.0))) * view.of(depth)
-        light = haze.random_airlight(rng, 0.65, tint=0.03 if rng.random() < 0.3 else 0.0)
-        return synthesis.sensor(rng, haze.hazed(scene, thickness, light), 0.004), scene
+        if rng.random() < exact:
+            thicker = np.exp(rng.uniform(np.log(0.6), np.log(1.7))) * view.of(thickness)
+            airlight = np.full(3, light, np.float32)
+            return Sample(np.clip(haze.hazed(scene, thicker, airlight), 0, 1), scene, thicker, airlight)
+        thicker = np.exp(rng.uniform(np.log(0.25), np.log(2.0))) * view.of(thickness / max(thickness.mean(), 1e-3))
+        airlight = haze.random_airlight(rng, 0.65, tint=0.03 if rng.random() < 0.3 else 0.0)
+        return Sample(synthesis.sensor(rng, haze.hazed(scene, thicker, airlight), 0.004), scene, thicker, airlight)
 
     return draw
 
@@ -212,7 +233,7 @@ def _aerial(root: Path, size: tuple[int, int], folders: Sequence[str], without: 
         clear = _recoloured(rng, clear)[0] if rng.random() < 0.5 else clear
         thickness = synthesis.aerial_thickness(rng, *clear.shape[:2])
         light = haze.random_airlight(rng, 0.65, tint=0.03 if rng.random() < 0.4 else 0.0)
-        return synthesis.sensor(rng, haze.hazed(clear, thickness, light), 0.006), clear
+        return Sample(synthesis.sensor(rng, haze.hazed(clear, thickness, light), 0.006), clear, thickness, light)
 
     return draw
 
@@ -234,7 +255,7 @@ def _transfer(
         clear = _recoloured(rng, _float(View.draw(rng, *size).of(scenes[rng.integers(len(scenes))])))[0]
         if rng.random() < 0.5:
             clear = synthesis.aged(rng, clear)
-        return synthesis.sensor(rng, veil.over(clear, np.exp(rng.normal(0, 0.4))), 0.006), clear
+        return Sample(synthesis.sensor(rng, veil.over(clear, np.exp(rng.normal(0, 0.4))), 0.006), clear)
 
     return draw
 
@@ -247,7 +268,7 @@ def _identity(root: Path, size: tuple[int, int], folders: Sequence[str], without
         clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
         if rng.random() < 0.5:
             clear = clear ** np.float32(rng.uniform(0.7, 1.8))
-        return clear, clear
+        return Sample(clear, clear, np.zeros(clear.shape[:2], np.float32), np.ones(3, np.float32))
 
     return draw
 
@@ -258,7 +279,7 @@ def _unlabelled(root: Path, size: tuple[int, int], folders: Sequence[str], witho
 
     def draw(rng: Generator) -> Sample:
         hazy = _recoloured(rng, _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))])))[0]
-        return hazy, np.full_like(hazy, np.nan)
+        return Sample(hazy, np.full_like(hazy, np.nan))
 
     return draw
 
@@ -317,8 +338,9 @@ def fold_of(name: str, folder: Path, folds: int) -> int:
 
 def _hazed_by_depth(rng: Generator, clear: np.ndarray, depth: np.ndarray, exact: float, dark: float) -> Sample:
     if rng.random() < exact:
-        light = haze.random_airlight(rng, 0.7, tint=0.0)
-        return np.clip(haze.hazed(clear, synthesis.even_thickness(rng, depth), light), 0, 1), clear
+        light = haze.random_airlight(rng, 0.78, tint=0.0)
+        thickness = synthesis.benchmark_thickness(rng, depth)
+        return Sample(np.clip(haze.hazed(clear, thickness, light), 0, 1), clear, thickness, light)
     if rng.random() < dark:
         clear = synthesis.aged(rng, clear)
     depth = depth - rng.uniform(0, 1) * depth.min()
@@ -327,7 +349,8 @@ def _hazed_by_depth(rng: Generator, clear: np.ndarray, depth: np.ndarray, exact:
         synthesis.patchy_thickness,
         synthesis.dense_thickness,
     )[rng.choice(3, p=(0.4, 0.35, 0.25))](rng, depth)
-    return synthesis.sensor(rng, haze.hazed(clear, thickness, haze.random_airlight(rng, 0.55))), clear
+    light = haze.random_airlight(rng, 0.55)
+    return Sample(synthesis.sensor(rng, haze.hazed(clear, thickness, light)), clear, thickness, light)
 
 
 def _recoloured(rng: Generator, *pictures: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -393,3 +416,11 @@ def _eight_bit(picture: np.ndarray) -> np.ndarray:
 
 def _tensor(picture: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(picture, dtype=np.float32)).permute(2, 0, 1)
+
+
+def _haze(sample: Sample) -> torch.Tensor:
+    planes = np.full((4, *sample.hazy.shape[:2]), np.nan, np.float32)
+    if sample.thickness is not None and sample.airlight is not None:
+        planes[0] = sample.thickness
+        planes[1:] = sample.airlight[:, None, None]
+    return torch.from_numpy(planes)

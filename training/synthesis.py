@@ -39,8 +39,13 @@ def plane(rng: Generator, height: int, width: int) -> np.ndarray:
     return (1 / (1.6 - tilt * slope) * 1.6).astype(np.float32)
 
 
+def benchmark_thickness(rng: Generator, depth: np.ndarray) -> np.ndarray:
+    """Homogeneous haze as the RESIDE benchmark makes it outdoors (Li et al. 2019): coefficients of 0.04 to 0.2."""
+    return np.exp(rng.uniform(np.log(0.06), np.log(0.22))) * depth
+
+
 def even_thickness(rng: Generator, depth: np.ndarray) -> np.ndarray:
-    """Homogeneous haze as the RESIDE benchmark makes it (Li et al. 2019): depth times a coefficient."""
+    """Homogeneous haze, from hardly visible to the benchmark's thickest: depth times a coefficient."""
     return np.exp(rng.uniform(np.log(0.03), np.log(0.22))) * depth
 
 

@@ -141,8 +141,8 @@ class Trainer:
         if self._validation_due():
             self._validate(journal)
         for step in range(first, training.steps):
-            hazy, clear = next(batches)
-            scores, norm = self.step(step, hazy, clear)
+            hazy, clear, haze = next(batches)
+            scores, norm = self.step(step, hazy, clear, haze)
             window.add(scores, clear, batches.waited_s)
             self.progress = replace(self.progress, step=step + 1, seconds=self.progress.seconds + window.last_step_s)
             last = step + 1 == training.steps
@@ -164,12 +164,13 @@ class Trainer:
                     return
                 window.reset(batches.waited_s)
 
-    def step(self, step: int, hazy: Tensor, clear: Tensor) -> tuple[Scores, float]:
+    def step(self, step: int, hazy: Tensor, clear: Tensor, haze: Tensor) -> tuple[Scores, float]:
         """One update of the weights and their average; the gradient stays in the parameters until the next.
 
         Args:
             step: its number, from 0; decides the learning rate and what is drawn.
             hazy, clear: this process's batch, float32 (N, 3, H, W) in [0, 1].
+            haze: what is known of its haze, float32 (N, 4, H, W); see `training.sources.HazeDataset`.
 
         Returns:
             The scores of the batch before the update, and the norm of the gradient before clipping.
@@ -179,11 +180,11 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate(step, training.steps, training.warmup, training.learning_rate, training.final_rate)
         layout = torch.channels_last if training.channels_last else torch.contiguous_format
-        hazy, clear = (
-            pictures.to(self.fabric.device, non_blocking=True, memory_format=layout) for pictures in (hazy, clear)
+        hazy, clear, haze = (
+            planes.to(self.fabric.device, non_blocking=True, memory_format=layout) for planes in (hazy, clear, haze)
         )
         self.optimizer.zero_grad()
-        scores = self.objective(self.model, hazy, clear)
+        scores = self.objective(self.model, hazy, clear, haze)
         agreed = self.fabric.all_reduce(
             torch.stack([scores.loss.detach().float(), scores.loss.new_tensor(float(self._stop)).float()])
         )

@@ -68,7 +68,7 @@ def test_pictures_without_a_clear_one_teach_through_the_teacher_alone():
     objective = DistillationObjective(config, [teacher])
     hazy = torch.rand(2, 3, 24, 32)
     clear = torch.full_like(hazy, torch.nan)
-    scores = objective(student, hazy, clear)
+    scores = objective(student, hazy, clear, torch.full((2, 4, 24, 32), torch.nan))
     assert torch.isfinite(scores.loss)
     assert set(scores.terms) == {"taught_picture", "taught_coefficients"}
     scores.loss.backward()

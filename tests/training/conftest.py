@@ -16,7 +16,7 @@ torch.set_num_threads(1)  # small tensors; and processes that share the machine 
 
 
 class Drawn(Dataset):
-    """Smooth random pictures under even haze; sample i is a function of seed and i."""
+    """Smooth random pictures under even haze that is known; sample i is a function of seed and i."""
 
     def __init__(self, seed: int = 0, width: int = 32, height: int = 24, length: int = 2**20) -> None:
         self.seed, self.width, self.height, self.length = seed, width, height, length
@@ -24,12 +24,16 @@ class Drawn(Dataset):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         rng = np.random.default_rng((self.seed, index))
         clear = cv2.resize(rng.random((4, 5, 3), np.float32), (self.width, self.height)).transpose(2, 0, 1)
         transmission = np.float32(rng.uniform(0.3, 0.9))
         hazy = clear * transmission + 0.9 * (1 - transmission)
-        return torch.from_numpy(hazy.astype(np.float32)), torch.from_numpy(np.ascontiguousarray(clear))
+        haze = np.full((4, self.height, self.width), 0.9, np.float32)
+        haze[0] = -np.log(transmission)
+        return tuple(
+            torch.from_numpy(np.ascontiguousarray(planes)) for planes in (hazy.astype(np.float32), clear, haze)
+        )
 
 
 @pytest.fixture
@@ -46,7 +50,7 @@ def pairs_folder(tmp_path: Path) -> Path:
     for number in range(3):
         hazy, clear = (
             (picture.permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
-            for picture in Drawn(seed=9, width=40, height=30)[number]
+            for picture in Drawn(seed=9, width=40, height=30)[number][:2]
         )
         cv2.imwrite(str(folder / "hazy" / f"{number}.png"), cv2.cvtColor(hazy, cv2.COLOR_RGB2BGR))
         cv2.imwrite(str(folder / "clear" / f"{number}.png"), cv2.cvtColor(clear, cv2.COLOR_RGB2BGR))

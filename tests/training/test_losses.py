@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 from skimage.metrics import structural_similarity
 
+from edge import coefficients
 from tests.training.conftest import Drawn
 from training import losses
 from training.config import LossConfig
 from training.features import FEATURES
-from training.losses import Quadruplet, WeightedLoss
+from training.losses import Quadruplet, WeightedLoss, known_haze
+from training.models.answer import Answer
 
 
 @pytest.fixture
 def pictures() -> tuple[torch.Tensor, torch.Tensor]:
     rows = [Drawn(width=48, height=40)[index] for index in range(3)]
-    return torch.stack([hazy for hazy, _ in rows]), torch.stack([clear for _, clear in rows])
+    return torch.stack([hazy for hazy, _, _ in rows]), torch.stack([clear for _, clear, _ in rows])
 
 
 def test_decibels_follow_psnr(pictures):
@@ -84,12 +88,46 @@ def test_the_quadruplet_term_takes_the_models_intermediate_picture(pictures):
     asked = []
 
     class Model(torch.nn.Module):
-        has_intermediate = True
+        gives_parts = True
 
-        def forward(self, pictures, intermediate=False):
-            asked.append(intermediate)
-            return (clear, hazy) if intermediate else clear
+        def forward(self, pictures, parts=False):
+            asked.append(parts)
+            return Answer(clear, intermediate=hazy)
 
     scores = WeightedLoss(LossConfig(l1=0.0, quadruplet=0.1))(Model(), hazy, clear)
     assert asked == [True]
     assert scores.loss == pytest.approx(0, abs=1e-6)
+
+
+def raw_answer(thickness: float, airlight: float) -> tuple[torch.Tensor, torch.Tensor]:
+    """Coefficients of one picture of 3x4 cells that say this haze, by the inverse of the arithmetic on paper."""
+    cell = torch.zeros(1, 7, 3, 4)
+    cell[:, 0] = (math.log(math.expm1(thickness)) - coefficients.DENSITY_OFFSET) / coefficients.DENSITY_SLOPE
+    share = airlight / coefficients.AIRLIGHT_SCALE
+    return cell, torch.full((1, 3), math.log(share / (1 - share)))
+
+
+def planes(thickness: float, airlight: float) -> torch.Tensor:
+    haze = torch.full((1, 4, 6, 8), airlight)
+    haze[:, 0] = thickness
+    return haze
+
+
+def test_haze_that_is_told_right_costs_nothing():
+    terms = known_haze(raw_answer(0.7, 0.9), planes(0.7, 0.9))
+    assert float(terms["density"]) == pytest.approx(0, abs=1e-6)
+    assert float(terms["airlight"]) == pytest.approx(0, abs=1e-6)
+
+
+def test_wrong_haze_costs_by_its_share_and_the_airlight_by_the_veil():
+    terms = known_haze(raw_answer(1.5, 0.8), planes(1.0, 0.9))
+    assert float(terms["density"]) == pytest.approx(0.5 / 2, abs=1e-5)
+    assert float(terms["airlight"]) == pytest.approx(0.1 * (1 - math.exp(-1.0)), abs=1e-5)
+
+
+def test_haze_that_nobody_knows_costs_nothing_and_leaves_gradients_finite():
+    cell, airlight = (part.requires_grad_() for part in raw_answer(1.5, 0.8))
+    terms = known_haze((cell, airlight), torch.full((1, 4, 6, 8), torch.nan))
+    (terms["density"] + terms["airlight"]).backward()
+    assert terms["density"].item() == terms["airlight"].item() == 0
+    assert torch.isfinite(cell.grad).all() and torch.isfinite(airlight.grad).all()

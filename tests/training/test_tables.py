@@ -52,7 +52,7 @@ def data(tmp_path: Path) -> Path:
             (tmp_path / folder / kind).mkdir(parents=True)
         for prefix in ("nhhaze", "ohaze"):
             for number in range(count):
-                pair = Drawn(seed=len(prefix), width=48, height=36)[number]
+                pair = Drawn(seed=len(prefix), width=48, height=36)[number][:2]
                 for kind, picture in zip(("hazy", "clear"), pair, strict=True):
                     pixels = np.rint(picture.permute(1, 2, 0).numpy()[..., ::-1] * 255).astype(np.uint8)
                     cv2.imwrite(str(tmp_path / folder / kind / f"{prefix}{number:02d}.png"), pixels)

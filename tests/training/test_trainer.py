@@ -68,9 +68,9 @@ def test_a_run_goes_on_only_with_the_configuration_it_had(tmp_path, drawn):
 
 def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_weights(tmp_path):
     class Broken(Drawn):
-        def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor]:
-            hazy, clear = super().__getitem__(index)
-            return hazy * (float("nan") if index == 22 else 1), clear
+        def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+            hazy, *rest = super().__getitem__(index)
+            return hazy * (float("nan") if index == 22 else 1), *rest
 
     config = short_run(20, training={"save_every": 3})
     with pytest.raises(TrainingError, match=r"loss is nan at step 6, on samples 20 to 23 of seed 0.*step 3"):
@@ -137,7 +137,7 @@ def test_another_objective_takes_the_place_of_the_losses(tmp_path, drawn):
     """What distillation relies on."""
     seen = []
 
-    def objective(model, hazy, clear):
+    def objective(model, hazy, clear, haze):
         seen.append(tuple(hazy.shape))
         dehazed = model(hazy)
         return Scores((dehazed - 0.5).square().mean(), {}, dehazed)
@@ -168,7 +168,7 @@ def test_the_full_model_starts_from_an_edge_models_answer(tmp_path, drawn):
     full = Trainer(short_run(1, model=model), tmp_path / "full", dataset=drawn).average.module
     hazy = drawn[0][0][None]
     with torch.inference_mode():
-        dehazed, first = full(hazy, intermediate=True)
+        dehazed, first, _ = full(hazy, parts=True)
     np.testing.assert_allclose(dehazed, first, atol=0.02)
     np.testing.assert_allclose(dehazed, load_model(edge)(hazy).detach(), atol=0.02)
     with pytest.raises(TrainingError, match="did you mean 'coarse'"):

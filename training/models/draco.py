@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from training.models.answer import Answer
+
 DILATIONS = (1, 2, 5)
 
 
@@ -103,7 +105,7 @@ class Draco(nn.Module):
         dilated: False takes the dilations out of the ``paper`` form.
     """
 
-    has_intermediate = True
+    gives_parts = True
 
     def __init__(self, form: str = "paper", channels: int = 32, detail: bool = True, dilated: bool = True) -> None:
         super().__init__()
@@ -112,17 +114,16 @@ class Draco(nn.Module):
         self.ddirb = DDIRB(channels, DILATIONS if form == "paper" and dilated else (1, 1, 1))
         self.attdrn = ATTDRN(channels) if detail else None
 
-    def forward(self, pictures: Tensor, intermediate: bool = False) -> Tensor | tuple[Tensor, Tensor]:
+    def forward(self, pictures: Tensor, parts: bool = False) -> Tensor | Answer:
         """Dehazed pictures J (N, 3, H, W) of hazy ones in [0, 1]; in eval mode clipped to [0, 1].
 
-        Args:
-            intermediate: give (J, J1), J1 being the picture without ATTDRN's part.
+        With `parts` the picture without ATTDRN's part comes too.
         """
         features, first = self.ddirb(pictures)
         first = first + pictures
         final = first if self.attdrn is None else first + self.attdrn(features)
         dehazed = self._picture(final, pictures)
-        return (dehazed, self._picture(first, pictures)) if intermediate else dehazed
+        return Answer(dehazed, self._picture(first, pictures)) if parts else dehazed
 
     def _picture(self, k: Tensor, pictures: Tensor) -> Tensor:
         picture = k * pictures - k + 1

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge import coefficients
-from training.models.grid import ConvNorm, GridNet, InvertedResidual, decode
+from training.models.answer import Answer, Raw
+from training.models.grid import ConvNorm, GridNet, InvertedResidual, applied
 
 DILATIONS = (1, 2, 5)
 SHRINK = 4  # from the input to the grid that DDIRB and ATTDRN work on
@@ -93,7 +94,7 @@ class DracoGrid(nn.Module):
         height, columns: of the input, in pixels; multiples of 8.
     """
 
-    has_intermediate = True
+    gives_parts = True
 
     def __init__(
         self,
@@ -119,7 +120,7 @@ class DracoGrid(nn.Module):
         for parameter in (*self.cell.parameters(), *self.airlight.parameters()):
             nn.init.zeros_(parameter)  # so that training starts from the coarse network's own answer
 
-    def predict(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, picture: Tensor) -> Raw:
         """Raw coefficients of pictures (N, 3, height, columns) in [0, 1].
 
         Returns:
@@ -128,15 +129,12 @@ class DracoGrid(nn.Module):
         """
         return self._both(picture)[0]
 
-    def forward(self, pictures: Tensor, intermediate: bool = False) -> Tensor | tuple[Tensor, Tensor]:
-        """Dehazed pictures J (N, 3, H, W) of hazy ones in [0, 1], or with `intermediate` (J, J1).
-
-        Clipped to [0, 1] except in training.
-        """
+    def forward(self, pictures: Tensor, parts: bool = False) -> Tensor | Answer:
+        """Dehazed pictures J (N, 3, H, W) of hazy ones in [0, 1]; clipped to [0, 1] except in training."""
         small = pictures if pictures.shape[2:] == self.size else F.interpolate(pictures, self.size, mode="area")
         final, first = self._both(small)
         dehazed = self._applied(final, pictures)
-        return (dehazed, self._applied(first, pictures)) if intermediate else dehazed
+        return Answer(dehazed, self._applied(first, pictures), final) if parts else dehazed
 
     def fuse(self) -> DracoGrid:
         """Fold every normalisation into its convolution; the network must be in eval mode."""
@@ -145,7 +143,7 @@ class DracoGrid(nn.Module):
                 module.fuse()
         return self
 
-    def _both(self, picture: Tensor) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+    def _both(self, picture: Tensor) -> tuple[Raw, Raw]:
         """Final and first coefficients."""
         cell, airlight = self.coarse.predict(F.interpolate(picture, self.coarse.size, mode="area"))
         rows, columns = self.size[0] // SHRINK, self.size[1] // SHRINK
@@ -160,9 +158,6 @@ class DracoGrid(nn.Module):
         light_correction = self.airlight(features.mean((2, 3), keepdim=True)).flatten(1)
         return (finer + correction, airlight + light_correction), (cell, airlight)
 
-    def _applied(self, raw: tuple[Tensor, Tensor], pictures: Tensor) -> Tensor:
-        gain, bias = (
-            F.interpolate(grid, size=pictures.shape[2:], mode="bilinear", align_corners=False) for grid in decode(*raw)
-        )
-        clear = gain * pictures + bias
+    def _applied(self, raw: Raw, pictures: Tensor) -> Tensor:
+        clear = applied(raw, pictures)
         return clear if self.training else clear.clamp(0, 1)

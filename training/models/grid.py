@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge import coefficients
+from training.models.answer import Answer, Raw
 
 
 class ConvNorm(nn.Sequential):
@@ -85,6 +86,8 @@ class GridNet(nn.Module):
         height, columns: of the small input, in pixels; multiples of 8.
     """
 
+    gives_parts = True
+
     def __init__(self, width: int = 36, stem: int = 24, deep: int = 4, height: int = 120, columns: int = 160) -> None:
         super().__init__()
         self.size = (height, columns)
@@ -105,7 +108,7 @@ class GridNet(nn.Module):
             nn.init.zeros_(parameter)
         nn.init.ones_(self.airlight.get_parameter("bias"))
 
-    def predict(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, picture: Tensor) -> Raw:
         """Raw coefficients of small pictures (N, 3, height, columns) in [0, 1].
 
         Returns:
@@ -121,12 +124,13 @@ class GridNet(nn.Module):
         y = self.fuse2(_enlarge(self.up2(y), x2) + x2)
         return self.cell(y), self.airlight(whole).flatten(1)
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, pictures: Tensor, parts: bool = False) -> Tensor | Answer:
         """Dehazed pictures (N, 3, H, W), of hazy ones in [0, 1]; clipped to [0, 1] except in training."""
         small = pictures if pictures.shape[2:] == self.size else F.interpolate(pictures, self.size, mode="area")
-        gain, bias = decode(*self.predict(small))
-        clear = _enlarge(gain, pictures) * pictures + _enlarge(bias, pictures)
-        return clear if self.training else clear.clamp(0, 1)
+        raw = self.predict(small)
+        clear = applied(raw, pictures)
+        clear = clear if self.training else clear.clamp(0, 1)
+        return Answer(clear, raw=raw) if parts else clear
 
     def fuse(self) -> GridNet:
         """Fold every normalisation into its convolution; the network must be in eval mode."""
@@ -139,13 +143,25 @@ class GridNet(nn.Module):
 def decode(cell: Tensor, airlight: Tensor) -> tuple[Tensor, Tensor]:
     """`edge.coefficients.decode` for tensors: gain and bias (N, 3, h, w) of raw coefficients, at strength 1."""
     c = coefficients
-    cell, airlight = cell.float(), airlight.float()
-    density = F.softplus(c.DENSITY_SLOPE * cell[:, :1] + c.DENSITY_OFFSET)
+    cell = cell.float()
+    density, light = haze(cell, airlight)
     tint = (c.TINT_SCALE * cell[:, 1:4]).clamp(-1.0, 1.0)
     gain = (density * (1 + tint)).clamp(max=c.LARGEST_LOG_GAIN).exp()
-    light = c.AIRLIGHT_SCALE * torch.sigmoid(airlight)[:, :, None, None]
     shift = c.SHIFT_SCALE * cell[:, 4:7].clamp(-1.0, 1.0) * (1 - torch.exp(-density))
-    return gain, light * (1 - gain) + shift
+    return gain, light[:, :, None, None] * (1 - gain) + shift
+
+
+def haze(cell: Tensor, airlight: Tensor) -> tuple[Tensor, Tensor]:
+    """What raw coefficients say of the haze: optical thickness (N, 1, h, w) and airlight (N, 3)."""
+    c = coefficients
+    density = F.softplus(c.DENSITY_SLOPE * cell[:, :1].float() + c.DENSITY_OFFSET)
+    return density, c.AIRLIGHT_SCALE * torch.sigmoid(airlight.float())
+
+
+def applied(raw: Raw, pictures: Tensor) -> Tensor:
+    """Pictures (N, 3, H, W) with raw coefficients applied, not clipped."""
+    gain, bias = (_enlarge(grid, pictures) for grid in decode(*raw))
+    return gain * pictures + bias
 
 
 def _enlarge(grid: Tensor, like: Tensor) -> Tensor:
