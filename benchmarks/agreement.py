@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -25,7 +26,10 @@ from edge.dehazer import Dehazer
 from edge.measure import loop
 from edge.measure.statistics import ratio_of_medians
 
-PLAN = loop.Plan(warmup_runs=10, warmup_s=0.5, runs=20, seconds=0.0)
+PLAN = loop.Plan(warmup_runs=10, warmup_s=0.05, runs=20, seconds=0.0)
+
+
+Timing = Callable[[], np.ndarray]
 
 
 class Alone:
@@ -54,20 +58,17 @@ def main(argv: list[str] | None = None) -> int:
     frames = [np.random.default_rng(n).integers(0, 256, (480, 640, 3), np.uint8) for n in range(4)]
     result = {}
     with Dehazer(bundle, "CPU", threads=1) as dehazer, tempfile.TemporaryDirectory() as folder:
-        alone, small = Alone(dehazer), [np.ascontiguousarray(_reduced(bundle, f)) for f in frames]
-        loop.warm_up(dehazer, frames, PLAN)
-        plain, own, app, network = [], [], [], []
-        for _ in command.progress(range(args.turns), args.turns, "turn"):
-            own.append(_turn(dehazer, frames)[:, 0])
-            plain.append(_plain_loop(dehazer, frames))
-            if bundle.manifest.target == "openvino":
-                network.append(_turn(alone, small)[:, 0])
-                app.append(np.array([_benchmark_app(bundle, Path(folder))]))
-        for name, theirs, ours in (("a loop around Dehazer", plain, own), ("benchmark_app", app, network)):
-            if theirs:
-                ratio, interval = ratio_of_medians(theirs, ours)
-                result[name] = {"ratio": ratio, "low": interval.low, "high": interval.high}
-                print(f"edge.bench tells {ratio:.3f} of {name} ({interval.low:.3f} to {interval.high:.3f})", flush=True)
+        pairs: list[tuple[str, Timing, Timing]] = [
+            ("a loop around Dehazer", lambda: _plain_loop(dehazer, frames), lambda: _turn(dehazer, frames))
+        ]
+        if bundle.manifest.target == "openvino":
+            alone, small = Alone(dehazer), [np.ascontiguousarray(_reduced(bundle, f)) for f in frames]
+            pairs += [("benchmark_app", lambda: _benchmark_app(bundle, Path(folder)), lambda: _turn(alone, small))]
+        for name, theirs, ours in pairs:
+            told, other = _in_turns(theirs, ours, args.turns)
+            ratio, interval = ratio_of_medians(told, other)
+            result[name] = {"ratio": ratio, "low": interval.low, "high": interval.high}
+            print(f"edge.bench tells {ratio:.3f} of {name} ({interval.low:.3f} to {interval.high:.3f})", flush=True)
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "agreement.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
@@ -75,15 +76,26 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
+def _in_turns(first: Timing, second: Timing, turns: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Frame times of both, as often the one before the other as after it."""
+    times: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for turn in command.progress(range(turns), turns, "turn"):
+        for index in (0, 1) if turn % 2 else (1, 0):
+            times[index].append((first, second)[index]())
+    return times
+
+
 def _reduced(bundle: Bundle, frame: np.ndarray) -> np.ndarray:
     return cv2.resize(frame, (bundle.manifest.input["width"], bundle.manifest.input["height"]))
 
 
 def _turn(dehazer: loop.Timed, frames: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate(loop.measure([dehazer], frames, PLAN)[0].rounds)
+    loop.warm_up(dehazer, frames, PLAN)
+    return loop.measure([dehazer], frames, PLAN)[0].times_ms()
 
 
 def _plain_loop(dehazer: Dehazer, frames: list[np.ndarray]) -> np.ndarray:
+    loop.warm_up(dehazer, frames, PLAN)
     times = []
     until = time.perf_counter() + loop.ROUND_SECONDS
     while time.perf_counter() < until:
@@ -93,8 +105,8 @@ def _plain_loop(dehazer: Dehazer, frames: list[np.ndarray]) -> np.ndarray:
     return np.array(times)
 
 
-def _benchmark_app(bundle: Bundle, folder: Path) -> float:
-    """Median milliseconds of the network alone."""
+def _benchmark_app(bundle: Bundle, folder: Path) -> np.ndarray:
+    """Median milliseconds of the network alone, (1,)."""
     for name in ("model.xml", "model.bin"):
         (folder / name).write_bytes(bundle.files[name])
     program = Path(sys.executable).with_name("benchmark_app")
@@ -105,7 +117,7 @@ def _benchmark_app(bundle: Bundle, folder: Path) -> float:
     )
     found = re.search(r"Median:\s+([0-9.]+) ms", done.stdout)
     assert found, done.stdout
-    return float(found[1])
+    return np.array([float(found[1])])
 
 
 if __name__ == "__main__":

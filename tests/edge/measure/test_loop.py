@@ -57,6 +57,24 @@ def test_a_slow_subject_is_cut_after_the_longest_time():
     assert series.runs < 10
 
 
+@pytest.mark.parametrize("different", [1, 3, 6])
+def test_a_frame_waits_like_one_from_a_camera(different):
+    """Not the frame that was copied last, which the processor still holds, but the one before the others."""
+    seen, places = [], []
+
+    class Watcher(Sleeper):
+        def __call__(self, frame):
+            seen.append(int(frame[0, 0, 0]))
+            places.append(frame.ctypes.data)
+            return super().__call__(frame)
+
+    frames = [np.full((4, 4, 3), n, np.uint8) for n in range(different)]
+    loop.measure([Watcher(1)], frames, plan(runs=30, seconds=0))
+    steps = {(b - a) % different for a, b in pairwise(seen[loop.WAITING :])}
+    assert steps == {1 % different}, "one after the other"
+    assert all(len(set(places[n : n + loop.WAITING])) == loop.WAITING for n in range(20))
+
+
 def test_subjects_take_turns_in_changing_order():
     order = []
 
