@@ -96,7 +96,7 @@ def _turn(dehazer: loop.Timed, frames: list[np.ndarray]) -> np.ndarray:
 
 def _plain_loop(dehazer: Dehazer, frames: list[np.ndarray]) -> np.ndarray:
     loop.warm_up(dehazer, frames, PLAN)
-    times = []
+    times: list[float] = []
     until = time.perf_counter() + loop.ROUND_SECONDS
     while time.perf_counter() < until:
         start = time.perf_counter()

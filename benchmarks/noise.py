@@ -1,30 +1,37 @@
 """`python -m benchmarks.noise BUNDLE`: does --baseline know noise from a true slow-down, on this machine?
 
-Pairs of short runs of the same bundle, one after the other: none should raise an alarm. Then pairs in which the second
-run does a tenth more work for each frame (it waits, processor busy, for a tenth of the frame's time): most should.
+Three short runs at a time, each as a call of edge.bench would make it, with a file of its own: one that is the
+baseline, one of the same, and one whose every frame takes a tenth longer (it waits, processor busy). edge.report's
+comparison then judges the two against the baseline: the one should raise no alarm, the other should.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from edge import command
-from edge.dehazer import Dehazer
-from edge.measure import conditions, loop
+from edge.measure import loop, session, store
+from edge.measure.machine import this_machine
+from edge.measure.record import Measurement
 from edge.method import FrameTiming
-from edge.reporting.regressions import MARGIN, time_ratio
+from edge.reporting import rows
+from edge.reporting.regressions import Comparison, compare
+
+SLOWER = {"baseline": 1.0, "same": 1.0, "slowed": 1.1}
 
 
 class Slowed:
-    """A dehazer whose every frame takes a tenth longer."""
+    """A dehazer whose every frame takes some times as long."""
 
-    def __init__(self, dehazer: Dehazer, times: float) -> None:
+    def __init__(self, dehazer: loop.Timed, times: float) -> None:
         self._dehazer, self._times = dehazer, times
 
     @property
@@ -43,7 +50,7 @@ class Slowed:
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="python -m benchmarks.noise", description=__doc__.partition("\n")[0])
     p.add_argument("bundle", type=Path, metavar="BUNDLE")
-    p.add_argument("--pairs", type=int, default=50, metavar="N", help="(default: 50)")
+    p.add_argument("--pairs", type=int, default=50, metavar="N", help="of each kind (default: 50)")
     p.add_argument("--seconds", type=float, default=2.0, metavar="S", help="of each run (default: 2)")
     p.add_argument("--out", type=Path, default=Path("out/benchmarks"), metavar="DIR", help="(default: out/benchmarks)")
     return p
@@ -51,39 +58,59 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    plan = loop.Plan(warmup_runs=10, warmup_s=0.2, runs=50, seconds=args.seconds)
-    frames = [np.random.default_rng(n).integers(0, 256, (480, 640, 3), np.uint8) for n in range(4)]
-
-    def run(times: float) -> tuple[np.ndarray, bool]:
-        """Each run opens the bundle anew, as two calls of edge.bench would; and whether it proves anything."""
-        with Dehazer(args.bundle, "CPU", threads=1) as dehazer:
-            subject = Slowed(dehazer, times) if times > 1 else dehazer
-            loop.warm_up(subject, frames, plan)
-            monitor = conditions.Monitor()
-            series = loop.measure([subject], frames, plan, lambda share: monitor.sample())[0]
-            return series.times_ms(), not conditions.marks(monitor.finish())
-
-    result: dict[str, list[dict[str, float | bool]]] = {"same": [], "slowed": []}
-    for kind, times in (("same", 1.0), ("slowed", 1.1)):
-        for _ in command.progress(range(args.pairs), args.pairs, kind):
-            (old, old_proves), (new, new_proves) = run(1.0), run(times)
-            ratio, interval = time_ratio(old, new)
-            beyond, proves = interval.low > 1 + MARGIN, old_proves and new_proves
-            one = {"ratio": ratio, "low": interval.low, "high": interval.high, "beyond": beyond, "proves": proves}
-            result[kind].append(one)
-        clean = [one for one in result[kind] if one["proves"]]
-        alarms = sum(bool(one["beyond"]) for one in clean)
-        ratios = np.array([one["ratio"] for one in result[kind]])
-        spread = f"{ratios.min():.3f} to {ratios.max():.3f}, standard deviation {ratios.std():.3f}"
-        crowded = (
-            f"; {args.pairs - len(clean)} pairs prove nothing, the machine was busy" if len(clean) < args.pairs else ""
-        )
-        print(f"{kind}: {alarms} alarms in {len(clean)} pairs; ratios {spread}{crowded}", flush=True)
-    args.out.mkdir(parents=True, exist_ok=True)
+    settings = session.Settings(
+        machine=this_machine(),
+        command=shlex.join(["python", "-m", "benchmarks.noise", *(sys.argv[1:] if argv is None else argv)]),
+        device="CPU",
+        threads=1,
+        plan=loop.Plan(warmup_runs=10, warmup_s=0.2, runs=50, seconds=args.seconds),
+        quick=False,
+        frames=session.frames_of([args.bundle], None, (640, 480)),
+        data=None,
+    )
+    for number in command.progress(range(args.pairs), args.pairs, "pair"):
+        kinds = list(SLOWER)
+        for kind in kinds[number % 3 :] + kinds[: number % 3]:
+            store.write(_run(args.bundle, SLOWER[kind], settings), args.out / "noise" / kind / f"{number:03}.json")
+    result = {}
+    for kind in ("same", "slowed"):
+        found = [_judged(args.out / "noise", kind, number) for number in range(args.pairs)]
+        result[kind] = [
+            {"ratio": c.ratio, "low": c.interval.low, "slower": c.slower, "alarm": c.regressed, "doubt": c.doubt}
+            for c in found
+        ]
+        print(f"{kind}: {_told(found)}", flush=True)
     path = args.out / "noise.json"
     path.write_text(json.dumps(result, indent=1) + "\n")
     print(path)
     return 0
+
+
+def _run(bundle: Path, times: float, settings: session.Settings) -> Measurement:
+    """Opens the bundle anew, as every call of edge.bench does."""
+    opened = session.open_bundle(bundle, settings)
+    slowed = replace(opened, dehaze=Slowed(opened.dehaze, times)) if times > 1 else opened
+    try:
+        return session.run([slowed], settings, lambda share: None)[0]
+    finally:
+        opened.close()
+
+
+def _judged(folder: Path, kind: str, number: int) -> Comparison:
+    new, old = (rows.collect([folder / k / f"{number:03}.json"])[0] for k in (kind, "baseline"))
+    return compare(new, old)[0][0]
+
+
+def _told(found: list[Comparison]) -> str:
+    """What the comparisons come to, in words."""
+    proved = [c for c in found if not c.doubt]
+    ratios = np.array([c.ratio for c in found])
+    words = f"{sum(c.regressed for c in found)} alarms in {len(proved)} pairs; ratios {ratios.min():.3f} to "
+    words += f"{ratios.max():.3f}, standard deviation {ratios.std():.3f}"
+    if doubted := [c for c in found if c.doubt]:
+        slower = sum(c.slower for c in doubted)
+        words += f"; {len(doubted)} pairs more prove nothing, {doubted[0].doubt} (without that {slower} alarms)"
+    return words
 
 
 if __name__ == "__main__":
