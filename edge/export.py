@@ -6,7 +6,7 @@ import argparse
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,7 @@ EXAMPLES = """examples:
   python -m edge.export --calibration photos/ --max-drop 0.1        ranges from your pictures; refuse a loss > 0.1 dB
   python -m edge.export --model runs/mine.safetensors --data val/   your own checkpoint, loss measured on your own pairs
   python -m edge.export --model full --size 640x480                 the full model, in tiles of that size
+  python -m edge.export --device NPU                                with the model compiled for each Intel NPU
 """
 
 
@@ -72,6 +73,12 @@ def parser() -> argparse.ArgumentParser:
         "does not suffice nothing is written",
     )
     p.add_argument("--data", type=Path, metavar="DIR", help="pairs to measure the loss on: hazy/ and clear/ in it")
+    p.add_argument(
+        "--device",
+        metavar="NPU",
+        help="also compile for this device ahead of time, where its compiler is at hand: NPU for every generation, or "
+        "one such as NPU.4000 (target openvino)",
+    )
     p.add_argument("--out", type=Path, metavar="PATH", help="the bundle (default: MODEL-TARGET-PRECISION)")
     p.add_argument("--zip", action="store_true", help="one .zip file instead of a folder")
     return p
@@ -84,6 +91,7 @@ def main(argv: list[str] | None = None) -> int:
         raise EdgeError(f"the {args.target} target has no {args.precision}: {', '.join(target.precisions)} are there")
     if args.precision != "int8" and args.calibration:
         raise EdgeError("--calibration is for --precision int8 only; leave it out")
+    compiled = _ahead_of_time(target, args.device)
     pairs, data = measured_pairs(args.data)
     with tempfile.TemporaryDirectory() as folder:
         model = source_model(args.model, args.size, Path(folder))
@@ -99,7 +107,7 @@ def main(argv: list[str] | None = None) -> int:
             say=command.say,
             ranges=args.ranges,
         )
-        bundle = _export(model, target, options, pairs, data, args.data)
+        bundle = compiled(_export(model, target, options, pairs, data, args.data))
     _write(bundle, destination)
     print(_summary(bundle))
     print(destination)
@@ -270,6 +278,19 @@ def _write(bundle: Bundle, destination: Path) -> None:
     write_bundle(destination, bundle.manifest, bundle.files)
     with Dehazer(Bundle.read(destination), _device(targets.load(bundle.manifest.target))) as dehazer:
         dehazer.verify()
+
+
+def _ahead_of_time(target: targets.Target, device: str | None) -> Callable[[Bundle], Bundle]:
+    """What adds the model compiled for a device; asked for before the long work, since it says what is missing."""
+    if device is None:
+        return lambda bundle: bundle
+    make = getattr(target, "ahead_of_time", None)
+    if make is None:
+        raise EdgeError(
+            f"the {target.name} target compiles for no device ahead of time: leave --device out; a board compiles what "
+            "it needs at its first start"
+        )
+    return make(device)
 
 
 def _device(target: targets.Target) -> str:

@@ -122,7 +122,8 @@ class Target(Protocol):
     """One kind of board or runtime.
 
     A target whose INT8 artefacts can keep some layers in float (`BuildOptions.float_layers`) says so with an
-    attribute ``mixes_precisions = True``.
+    attribute ``mixes_precisions = True``. One that can compile for a device ahead of time has a method
+    ``ahead_of_time(device)``, which gives a function from a bundle to the bundle with what was compiled in it.
     """
 
     name: str

@@ -11,7 +11,6 @@ import json
 import sys
 import zlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,7 @@ RELU_TFLITE = (
 
 def openvino() -> dict[str, Any]:
     """The version, and for each device its name and what happened to the Relu there."""
-    from targets.openvino.runtime import import_openvino
+    from targets.openvino.runtime import import_openvino, plugins
 
     ov = import_openvino()
     from openvino import opset13
@@ -56,8 +55,7 @@ def openvino() -> dict[str, Any]:
                 }
             except Exception as error:  # the runtime raises what its plugins do
                 devices[name] = {"usable": False, "detail": _last_line(str(error))}
-    plugins = sorted(p.name for p in (Path(str(ov.__file__)).parent / "libs").glob("*_plugin.so"))
-    return {"version": ov.__version__.split("-")[0], "devices": devices, "plugins": plugins}
+    return {"version": ov.__version__.split("-")[0], "devices": devices, "plugins": plugins()}
 
 
 def onnxruntime() -> dict[str, Any]:

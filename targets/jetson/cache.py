@@ -10,15 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edge.errors import EdgeError
+from targets.cache import VARIABLE, cache_folder
 
-VARIABLE = "DRACO_EDGE_CACHE"
-
-
-def cache_folder() -> Path:
-    """Where engines are kept: $DRACO_EDGE_CACHE, $XDG_CACHE_HOME/draco-edge, or ~/.cache/draco-edge."""
-    own = os.environ.get(VARIABLE)
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "draco-edge"
-    return (Path(own) if own else base) / "engines"
+FOLDER = "engines"
 
 
 def key(model: bytes, gpu: str, tensorrt_version: str, precision: str) -> str:
@@ -40,7 +34,7 @@ def cached_engine(name: str, build: Callable[[], bytes], folder: Path | None = N
     Raises:
         EdgeError: the folder cannot be written.
     """
-    folder = cache_folder() if folder is None else folder
+    folder = cache_folder(FOLDER) if folder is None else folder
     place = folder / f"{name}.engine"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +55,7 @@ def cached_engine(name: str, build: Callable[[], bytes], folder: Path | None = N
 
 def forget(name: str, folder: Path | None = None) -> None:
     """Remove an engine that TensorRT does not take after all."""
-    folder = cache_folder() if folder is None else folder
+    folder = cache_folder(FOLDER) if folder is None else folder
     (folder / f"{name}.engine").unlink(missing_ok=True)
 
 

@@ -10,7 +10,8 @@ import numpy as np
 from edge import command
 from edge.bundle import Bundle
 from edge.errors import DeviceUnavailable
-from targets.jetson.cache import cache_folder, key
+from targets.cache import cache_folder
+from targets.jetson.cache import FOLDER, key
 from targets.jetson.devices import FILE
 
 
@@ -56,7 +57,7 @@ class OnnxRuntimeNetwork:
 
 def _engine_settings(model: bytes, version: str, precision: str) -> dict[str, Any]:
     """The provider keeps its engines itself; it checks GPU and TensorRT, the folder stands for model and precision."""
-    folder = cache_folder() / key(model, "", f"onnxruntime {version}", precision)
+    folder = cache_folder(FOLDER) / key(model, "", f"onnxruntime {version}", precision)
     folder.mkdir(parents=True, exist_ok=True)
     return {
         "trt_engine_cache_enable": True,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from targets import Artefact, BuildOptions, Check, Device, Network, found_versions
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy as np
 
     from edge.bundle import Bundle
@@ -34,6 +36,13 @@ class OpenVINOTarget:
         from targets.openvino.build import build
 
         return build(model, options)
+
+    def ahead_of_time(self, device: str) -> Callable[[Bundle], Bundle]:
+        """What adds to a bundle the model compiled for a device; `edge.export --device` asks a target for it that has
+        this method. Raises EdgeError where that cannot be done here."""
+        from targets.openvino.ahead import compiler
+
+        return compiler(device)
 
     def open(self, bundle: Bundle, device: str, threads: int | None) -> Network:
         from targets.openvino.network import OpenVINONetwork

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 
 from edge import command
@@ -20,6 +21,12 @@ def import_openvino() -> ModuleType:
     """
     with _no_telemetry():
         return command.require("openvino", "openvino")
+
+
+def plugins() -> list[str]:
+    """File names of the device plugins that the installed OpenVINO has."""
+    libraries = Path(str(import_openvino().__file__)).parent / "libs"
+    return sorted(place.name for place in libraries.glob("*_plugin.so"))
 
 
 def import_nncf() -> ModuleType:
