@@ -23,11 +23,15 @@ examples:
   python -m training.evaluate --bundle edge-m-openvino-int8 --data pictures/real_test --json scores.json
   python -m training.evaluate --baseline dark-channel --data pictures/real_test --groups
   python -m training.evaluate --checkpoint released.safetensors --data pictures/nh --protocol paper256
+  python -m training.evaluate --bundle edge-m-openvino-int8 --data pictures/clear_aerial --kept --only snowpeak
 
 DATA holds hazy/ and clear/ (or gt/), paired by the leading token of their names. Scores are taken per picture on
 [0, 1] RGB: PSNR, SSIM (Gaussian window, data range 1) and CIEDE2000; the interval of a mean is the 95 % bootstrap
 interval over pictures. --protocol full scores whole pictures at their own size. --protocol paper256 resizes hazy and
 clear pictures to 256x256 (bicubic) first, and adds the paper's own figure: one PSNR of the pooled error.
+
+--kept asks how well clear pictures stay as they are: those of DATA/clear, or of DATA itself, are the input and what
+comes out is compared with them. A picture that comes out bit for bit counts as 100 dB.
 """
 SHOWN = ("psnr_db", "ssim", "ciede2000", "hazy_psnr_db")
 UNITS = {"psnr_db": "PSNR dB", "ssim": "SSIM", "ciede2000": "CIEDE2000", "hazy_psnr_db": "hazy input dB"}
@@ -45,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     what.add_argument("--bundle", type=Path, metavar="BUNDLE", help="a bundle, as edge.export makes it")
     what.add_argument("--baseline", choices=("hazy", "dark-channel"), help="the input itself, or He et al. 2009")
     made.add_argument("--data", type=Path, required=True, metavar="DIR", help="pairs: hazy/ and clear/ in it")
+    made.add_argument("--kept", action="store_true", help="how well clear pictures are kept (see below)")
     made.add_argument("--protocol", choices=("full", "paper256"), default="full", help="(default: full)")
     made.add_argument(
         "--groups", action="store_true", help="also a row for each set, by the letters that names begin with"
@@ -60,11 +65,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
-    from edge.measure.pairs import find_pairs
-
-    pairs = [pair for pair in find_pairs(arguments.data) if pair[0].name.startswith(arguments.only)]
+    pairs = [pair for pair in _pairs(arguments.data, arguments.kept) if pair[0].name.startswith(arguments.only)]
     if not pairs:
-        raise EdgeError(f"no hazy picture in {arguments.data} has a name that begins with {arguments.only!r}")
+        raise EdgeError(f"no picture in {arguments.data} has a name that begins with {arguments.only!r}")
     dehazer, name = _dehazer(arguments)
     outcome, strip = evaluate(dehazer, pairs, arguments.protocol)
     report = {"model": name, "data": str(arguments.data), **outcome}
@@ -73,6 +76,17 @@ def main(argv: list[str] | None = None) -> int:
     if made:
         print(made)
     return 0
+
+
+def _pairs(folder: Path, kept: bool) -> list[tuple[Path, Path]]:
+    """Hazy and clear pictures; each clear one twice where it is asked how well they are kept."""
+    from edge.measure.pairs import find_pairs
+    from edge.pictures import picture_files
+
+    if not kept:
+        return find_pairs(folder)
+    clear = folder / "clear"
+    return [(path, path) for path in picture_files(clear if clear.is_dir() else folder)]
 
 
 def evaluate(

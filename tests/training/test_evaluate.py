@@ -63,6 +63,21 @@ def test_a_checkpoint_is_scored(pairs_folder, tmp_path, capsys):
     assert "| all | 3 |" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("inside", ["", "clear"])
+def test_clear_pictures_are_compared_with_themselves(pairs_folder, tmp_path, inside):
+    """A folder of pairs or one of pictures; what is kept bit for bit counts as 100 dB."""
+    out = tmp_path / "kept.json"
+    call = ["--baseline", "hazy", "--kept", "--data", str(pairs_folder / inside), "--json", str(out)]
+    assert evaluate.main(call) == 0
+    assert [one["psnr_db"] for one in json.loads(out.read_text())["scores"]] == [100, 100, 100]
+    prior = ["--baseline", "dark-channel", "--kept", "--data", str(pairs_folder / inside), "--json", str(out)]
+    assert evaluate.main(prior) == 0
+    for one in json.loads(out.read_text())["scores"]:
+        clear = rgb(pairs_folder / "clear" / f"{one['name']}.png")
+        expected = peak_signal_noise_ratio(clear, dark_channel_prior(clear))
+        assert one["psnr_db"] == pytest.approx(expected, abs=1e-3)
+
+
 def test_pairs_of_different_sizes_are_named(pairs_folder, capsys):
     cv2.imwrite(str(pairs_folder / "clear" / "1.png"), np.zeros((10, 10, 3), np.uint8))
     assert command.run(evaluate.main, ["--baseline", "hazy", "--data", str(pairs_folder)]) == 1
