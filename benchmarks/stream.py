@@ -3,7 +3,9 @@
 Every figure is a ratio to a baseline, taken in turns in the same run, or a time from a clock inside the pictures:
 
 - memory to nowhere: rate of the whole stream over that of the bare model (promised: at least 0.9);
-- H.264 file to H.264 file: rate with the model over the rate of the same pipeline without it (at least 0.8);
+- H.264 file to H.264 file: rate with the model over the rate of the same pipeline without it (at least 0.8). Without
+  it the same clear pictures are encoded, kept from a first pass: pictures without haze hold more detail, and an
+  encoder works longer on them. For comparison the rate when the hazy pictures are encoded again;
 - live at 30 frames a second: from capture to sink, by a time code in the picture, against one frame time plus the
   model's (at most 1);
 - a process from its start to its first frame (under 1.5 s), and from SIGTERM to its end with a whole file (under 1 s);
@@ -25,6 +27,7 @@ from typing import Any
 
 import numpy as np
 
+import edge
 from edge import command
 from edge.dehazer import Dehazer
 from edge.streams.controls import Controls
@@ -52,6 +55,16 @@ class Untouched:
 
     def close(self) -> None:
         pass
+
+
+class Remembered(Untouched):
+    """In place of a Dehazer: gives the pictures that a Dehazer made of these frames before."""
+
+    def __init__(self, pictures: list[np.ndarray]) -> None:
+        self._pictures = iter(pictures)
+
+    def __call__(self, frame: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:  # noqa: ARG002
+        return next(self._pictures)
 
 
 def frames_per_second(source: Any, sink: str, model: Any, preview: bool = False) -> float:
@@ -108,21 +121,32 @@ def overhead(bundle: Path, frames: int, rounds: int) -> dict[str, float]:
     }
 
 
-def file_to_file(bundle: Path, frames: int, rounds: int) -> dict[str, float]:
-    """Rates of decoding and encoding H.264 at 640x480, with the model and without."""
+def file_to_file(bundle: Path, frames: int, rounds: int, video: Path | None = None) -> dict[str, float]:
+    """Rates and processor time of decoding and encoding H.264, with the model and without.
+
+    Args:
+        frames: of the made video of 640x480 that is taken where none is given.
+        video: another one; its clear pictures are held in memory.
+    """
     dehazer = Bare(bundle, threads=1)
-    with_model, without = [], []
+    rates: dict[str, list[float]] = {"with_model": [], "without": [], "hazy": []}
+    busy_ms: dict[str, list[float]] = {name: [] for name in rates}
     with tempfile.TemporaryDirectory() as folder:
-        video = Path(folder, "in.mp4")
-        frames_per_second(make_source(parse_source(f"test:?frames={frames}&live=0")), str(video), Untouched())
+        if video is None:
+            video = Path(folder, "in.mp4")
+            frames_per_second(make_source(parse_source(f"test:?frames={frames}&live=0")), str(video), Untouched())
+        clear = [frame.picture for frame in edge.stream(video, bundle, threads=1, smooth=Controls().smooth_s)]
         for _ in range(rounds):
-            for model, rates in ((dehazer, with_model), (Untouched(), without)):
-                source = make_source(parse_source(str(video)))
-                rates.append(frames_per_second(source, str(Path(folder, "out.mp4")), model))
+            for name, model in (("with_model", dehazer), ("without", Remembered(clear)), ("hazy", Untouched())):
+                source, began = make_source(parse_source(str(video))), time.process_time()
+                rates[name].append(frames_per_second(source, str(Path(folder, "out.mp4")), model))
+                busy_ms[name].append(1e3 * (time.process_time() - began) / len(clear))
     return {
-        "with_model_fps": statistics.median(with_model),
-        "without_fps": statistics.median(without),
-        "with_over_without": statistics.median(a / b for a, b in zip(with_model, without, strict=True)),
+        **{f"{name}_fps": statistics.median(values) for name, values in rates.items()},
+        **{f"{name}_processor_ms": statistics.median(values) for name, values in busy_ms.items()},
+        "with_over_without": statistics.median(
+            a / b for a, b in zip(rates["with_model"], rates["without"], strict=True)
+        ),
     }
 
 
@@ -193,6 +217,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--bundle", type=Path, required=True, help="what edge.export made")
     p.add_argument("--frames", type=int, default=600, help="of each round (default: 600)")
     p.add_argument("--rounds", type=int, default=5, help="that are taken in turns (default: 5)")
+    p.add_argument("--video", type=Path, help="for file to file, a video of yours (default: a made one of 640x480)")
     p.add_argument("--out", type=Path, default=Path("out/benchmarks/stream.json"), help="where the figures go")
     return p
 
@@ -202,7 +227,7 @@ def main(argv: list[str] | None = None) -> int:
     result: dict[str, Any] = {}
     for name, measure in (
         ("memory to nowhere", lambda: overhead(args.bundle, args.frames, args.rounds)),
-        ("file to file", lambda: file_to_file(args.bundle, args.frames // 2, args.rounds)),
+        ("file to file", lambda: file_to_file(args.bundle, args.frames // 2, args.rounds, args.video)),
         ("live", lambda: live_latency(args.bundle, 10)),
         ("process", lambda: start_and_stop(args.bundle, min(args.rounds, 3))),
     ):
