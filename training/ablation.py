@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,10 @@ from edge.errors import EdgeError
 
 if TYPE_CHECKING:
     from training.config import RunConfig
+    from training.losses import Objective
 
-CONFIG = Path(__file__).parent / "configs" / "ablation.toml"
+Results = dict[str, dict[str, list[dict[str, float]]]]
+"""Scores by variant and test, one for each seed."""
 EXAMPLES = """\
 examples:
   python -m training.ablation --data pictures                              # all of it, three seeds
@@ -27,32 +29,62 @@ Each run goes on where it stopped. What is measured: the configuration's validat
 """
 
 
-def parser() -> argparse.ArgumentParser:
+@dataclass(frozen=True)
+class Variant:
+    """One row of a table: the recipe with one thing changed.
+
+    Attributes:
+        title: what it says in the table.
+        change: makes its configuration from the recipe's.
+        objective: makes what it minimises from that configuration and the folder of the runs with the same seed; None
+            takes the configuration's losses.
+    """
+
+    title: str
+    change: Callable[[RunConfig], RunConfig]
+    objective: Callable[[RunConfig, Path], Objective] | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """A table of variants: the command that makes it, its recipe, and where it goes."""
+
+    name: str
+    heading: str
+    recipe: Path
+    out: Path
+    variants: Mapping[str, Variant]
+
+
+def parser(study: Study, description: str, examples: str) -> argparse.ArgumentParser:
+    """The options of a command that makes such a table."""
     made = argparse.ArgumentParser(
-        prog="python -m training.ablation",
-        description="Train variants of one recipe, each with several seeds, and write a table of what each is worth.",
-        epilog=EXAMPLES,
+        prog=f"python -m {study.name}",
+        description=description,
+        epilog=examples,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    runs = Path("runs") / study.recipe.stem
     made.add_argument("--data", type=Path, required=True, metavar="DIR", help="what the configuration's folders lie in")
     made.add_argument(
-        "--config", type=Path, default=CONFIG, metavar="FILE", help="(default: training/configs/ablation.toml)"
+        "--config", type=Path, default=study.recipe, metavar="FILE", help=f"(default: {_shown(study.recipe)})"
     )
-    made.add_argument("--only", nargs="+", metavar="NAME", help=f"some of: {', '.join(VARIANTS)}")
+    made.add_argument("--only", nargs="+", metavar="NAME", help=f"some of: {', '.join(study.variants)}")
     made.add_argument("--seeds", type=int, default=3, metavar="N", help="(default: 3)")
     made.add_argument("--steps", type=int, metavar="N", help="of each training, instead of the configuration's")
-    made.add_argument(
-        "--runs", type=Path, default=Path("runs/ablation"), metavar="DIR", help="(default: runs/ablation)"
-    )
-    made.add_argument(
-        "--out", type=Path, default=Path("docs/ablation.md"), metavar="FILE", help="(default: docs/ablation.md)"
-    )
+    made.add_argument("--runs", type=Path, default=runs, metavar="DIR", help=f"(default: {runs})")
+    made.add_argument("--out", type=Path, default=study.out, metavar="FILE", help=f"(default: {study.out})")
     return made
 
 
 def main(argv: list[str] | None = None) -> int:
-    arguments = parser().parse_args(argv)
-    chosen = arguments.only or list(VARIANTS)
+    description = "Train variants of the full model's recipe, each with several seeds, and write what each is worth."
+    return run(STUDY, parser(STUDY, description, EXAMPLES).parse_args(argv))
+
+
+def run(study: Study, arguments: argparse.Namespace) -> int:
+    """Train what is not trained yet, seed by seed, and write the table after each variant."""
+    chosen = arguments.only or list(study.variants)
     command.require("torch", "train")
     from training.checkpoint import write_whole
     from training.config import read_config
@@ -61,8 +93,8 @@ def main(argv: list[str] | None = None) -> int:
     from training.sources import kept_pairs
 
     for name in chosen:
-        if name not in VARIANTS:
-            raise EdgeError(f"there is no variant {name!r}{nearest(name, VARIANTS)}")
+        if name not in study.variants:
+            raise EdgeError(f"there is no variant {name!r}{nearest(name, study.variants)}")
     config = read_config(arguments.config)
     if arguments.steps:
         config = replace(config, training=replace(config.training, steps=arguments.steps))
@@ -71,31 +103,34 @@ def main(argv: list[str] | None = None) -> int:
         for name, pairs in config.validation.pairs.items()
     }
     quiet = replace(config, validation=replace(config.validation, pairs={}))
-    results: dict[str, dict[str, list[dict[str, float]]]] = {}
-    for name in chosen:
-        results[name] = {test: [] for test in tests}
-        for seed in range(arguments.seeds):
-            run = replace(VARIANTS[name](quiet), name=f"{name}-{seed}", seed=seed)
-            checkpoint = trained(run, arguments.runs / run.name, arguments.data)
+    results: Results = {name: {test: [] for test in tests} for name in chosen}
+    for seed in range(arguments.seeds):
+        for name in chosen:
+            variant, folder = study.variants[name], arguments.runs / f"seed-{seed}"
+            changed = replace(variant.change(quiet), name=name, seed=seed)
+            objective = variant.objective(changed, folder) if variant.objective else None
+            checkpoint = trained(changed, folder / name, arguments.data, objective)
             for test, (pairs, longest) in tests.items():
                 results[name][test].append(scores(checkpoint, pairs, "full", longest))
-        write_whole(arguments.out, page(results, config, arguments.seeds).encode())  # what there is so far
-        write_whole(arguments.runs / "results.json", (json.dumps(results, indent=2) + "\n").encode())
+            write_whole(arguments.out, page(study, results, config).encode())  # what there is so far
+            write_whole(arguments.runs / "results.json", (json.dumps(results, indent=2) + "\n").encode())
     print(arguments.out)
     return 0
 
 
-def page(results: dict[str, dict[str, list[dict[str, float]]]], config: RunConfig, seeds: int) -> str:
-    """The table: mean over the seeds, with the lowest and highest seed, and the difference to the first variant."""
+def page(study: Study, results: Results, config: RunConfig) -> str:
+    """The table: mean over the seeds, with the lowest and highest seed."""
     import numpy as np
 
     training = config.training
     tests = list(next(iter(results.values())))
+    seeds = {len(of_tests[tests[0]]) for of_tests in results.values()} - {0}
+    count = f"{min(seeds)} to {max(seeds)}" if len(seeds) > 1 else f"{max(seeds)}"
     lines = [
-        "# What each part of the recipe is worth",
+        f"# {study.heading}",
         "",
-        f"Made by `python -m training.ablation`: {training.steps} steps of {training.batch} pictures of "
-        f"{training.size[0]}x{training.size[1]}, {seeds} seeds each. PSNR in dB / SSIM on whole pictures, mean over "
+        f"Made by `python -m {study.name}`: {training.steps} steps of {training.batch} pictures of "
+        f"{training.size[0]}x{training.size[1]}, seeds each: {count}. PSNR in dB / SSIM on whole pictures, mean over "
         "the seeds [lowest, highest PSNR of a seed]. A difference smaller than the spread of the seeds says nothing.",
         "",
         "| | " + " | ".join(tests) + " |",
@@ -104,50 +139,63 @@ def page(results: dict[str, dict[str, list[dict[str, float]]]], config: RunConfi
     for name, of_tests in results.items():
         cells = []
         for test in tests:
+            if not of_tests[test]:
+                break
             psnr_db = np.array([one["psnr_db"] for one in of_tests[test]])
             ssim = np.mean([one["ssim"] for one in of_tests[test]])
             cells.append(f"{psnr_db.mean():.2f} / {ssim:.3f} [{psnr_db.min():.2f}, {psnr_db.max():.2f}]")
-        lines.append(f"| {TITLES[name]} | " + " | ".join(cells) + " |")
+        if cells:
+            lines.append(f"| {study.variants[name].title} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _with(config: RunConfig, part: str, **changes: Any) -> RunConfig:
+def without(config: RunConfig, *kinds: str) -> RunConfig:
+    """The recipe without the sources of these kinds."""
+    sources = {name: table for name, table in config.sources.items() if table.get("kind") not in kinds}
+    return replace(config, sources=sources)
+
+
+def changed(config: RunConfig, part: str, **changes: Any) -> RunConfig:
+    """The recipe with other values in one of its tables."""
     return replace(config, **{part: replace(getattr(config, part), **changes)})
 
 
+def _shown(recipe: Path) -> Path:
+    return recipe.relative_to(recipe.parents[2])
+
+
 def _setting(config: RunConfig, **changes: Any) -> RunConfig:
-    return _with(config, "model", configuration={**config.model.configuration, **changes})
+    return changed(config, "model", configuration={**config.model.configuration, **changes})
 
 
 def _pairs(config: RunConfig, limit: int) -> RunConfig:
+    config = without(config, "transfer")  # takes its haze from the real pairs, all of them
     sources = {
         name: {**table, "limit": limit} if table.get("kind") == "pairs" else table
         for name, table in config.sources.items()
-        if table.get("kind") != "transfer"  # takes its haze from the real pairs, all of them
     }
-    return dataclasses.replace(config, sources=sources)
+    return replace(config, sources=sources)
 
 
-VARIANTS = {
-    "full": lambda config: config,
-    "no-quadruplet": lambda config: _with(config, "losses", quadruplet=0.0),
-    "structure-features": lambda config: _with(config, "losses", features="structure"),
-    "no-attdrn": lambda config: _setting(config, detail=False),
-    "no-dilation": lambda config: _setting(config, dilated=False),
-    "8-pairs": lambda config: _pairs(config, 8),
-    "30-pairs": lambda config: _pairs(config, 30),
-    "all-pairs": lambda config: _pairs(config, 0),
-}
-TITLES = {
-    "full": "the whole recipe",
-    "no-quadruplet": "without the quadruplet term",
-    "structure-features": "quadruplet over hand-written structure instead of random features",
-    "no-attdrn": "without ATTDRN",
-    "no-dilation": "without dilation",
-    "8-pairs": "8 real pairs, no haze transferred from others",
-    "30-pairs": "30 real pairs, likewise",
-    "all-pairs": "all real pairs, likewise",
-}
+STUDY = Study(
+    name="training.ablation",
+    heading="What each part of the full model's recipe is worth",
+    recipe=Path(__file__).parent / "configs" / "ablation.toml",
+    out=Path("docs/ablation.md"),
+    variants={
+        "full": Variant("the whole recipe", lambda config: config),
+        "no-quadruplet": Variant("without the quadruplet term", lambda c: changed(c, "losses", quadruplet=0.0)),
+        "structure-features": Variant(
+            "quadruplet over hand-written structure instead of random features",
+            lambda config: changed(config, "losses", features="structure"),
+        ),
+        "no-attdrn": Variant("without ATTDRN", lambda config: _setting(config, detail=False)),
+        "no-dilation": Variant("without dilation", lambda config: _setting(config, dilated=False)),
+        "8-pairs": Variant("8 real pairs, no haze transferred from others", lambda config: _pairs(config, 8)),
+        "30-pairs": Variant("30 real pairs, likewise", lambda config: _pairs(config, 30)),
+        "all-pairs": Variant("all real pairs, likewise", lambda config: _pairs(config, 0)),
+    },
+)
 
 
 if __name__ == "__main__":

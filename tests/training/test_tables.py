@@ -82,13 +82,15 @@ def test_the_ablation_trains_what_each_variant_names(data, tmp_path):
     assert command.run(ablation.main, [*call, "--only", "full", "no-quadruplet", "no-attdrn", "8-pairs"]) == 0
     assert len([line for line in out.read_text().splitlines() if line.startswith("| ")]) == 4 + 1
     held = {
-        name: read_checkpoint(runs / f"{name}-1" / "last.safetensors") for name in ("full", "no-quadruplet", "8-pairs")
+        name: read_checkpoint(runs / "seed-1" / name / "last.safetensors")
+        for name in ("full", "no-quadruplet", "8-pairs")
     }
     assert held["full"].provenance["run"]["losses"]["quadruplet"] == 0.1
     assert held["no-quadruplet"].provenance["run"]["losses"]["quadruplet"] == 0
     assert held["8-pairs"].provenance["run"]["sources"]["real"]["limit"] == 8
     assert not any(
-        name.startswith("attdrn") for name in read_checkpoint(runs / "no-attdrn-0" / "last.safetensors").weights
+        name.startswith("attdrn")
+        for name in read_checkpoint(runs / "seed-0" / "no-attdrn" / "last.safetensors").weights
     )
 
 
