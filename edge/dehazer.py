@@ -95,30 +95,45 @@ class Dehazer:
             self._method.smoother = value
 
     @property
+    def network_size(self) -> tuple[int, int] | None:
+        """Width and height of the picture that a grid model sees of every frame; None for frame models."""
+        size = self.bundle.manifest.input
+        return (size["width"], size["height"]) if isinstance(self._method, GridMethod) else None
+
+    @property
     def cell(self) -> np.ndarray | None:
         """The raw coefficients (h, w, 7) of the last frame; None before the first, and for frame models."""
         return self._method.cell if isinstance(self._method, GridMethod) else None
 
-    def __call__(self, frame: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def __call__(self, frame: np.ndarray, out: np.ndarray | None = None, small: np.ndarray | None = None) -> np.ndarray:
         """The clear frame.
 
         Args:
             frame: uint8 RGB (H, W, 3), any size from 1x1.
             out: uint8 array of the same shape to write to; may be `frame` itself.
+            small: the same view in fewer pixels, uint8 RGB, where a camera gives one: a grid model then sees this and
+                the frame need not be reduced. One with fewer pixels than `network_size` is not taken.
 
         Raises:
             FrameError: another dtype or shape.
         """
         _check_frame(frame)
+        if small is not None:
+            _check_frame(small)
+            small = np.ascontiguousarray(small) if self._is_enough(small) else None
         if out is not None and (not isinstance(out, np.ndarray) or out.dtype != np.uint8 or out.shape != frame.shape):
             raise FrameError(f"out is a uint8 array of the frame's shape {frame.shape}")
         # The image library wants whole rows; views such as frame[:, ::-1] are copied.
         direct = out if out is not None and out.flags.c_contiguous else None
-        clear, self.timing = self._method(np.ascontiguousarray(frame), self._strength, direct)
+        clear, self.timing = self._method(np.ascontiguousarray(frame), self._strength, direct, small)
         if out is None or clear is out:
             return clear
         np.copyto(out, clear)
         return out
+
+    def _is_enough(self, small: np.ndarray) -> bool:
+        size = self.network_size
+        return size is not None and small.shape[1] >= size[0] and small.shape[0] >= size[1]
 
     def verify(self) -> int:
         """Replay the bundle's golden frames here.

@@ -31,8 +31,14 @@ class FrameTiming:
 class Method(Protocol):
     """Runs a network for frames of any size."""
 
-    def __call__(self, frame: np.ndarray, strength: float, out: np.ndarray | None) -> tuple[np.ndarray, FrameTiming]:
-        """The clear frame, uint8 RGB (H, W, 3), and where the time went; `out` may be `frame` itself."""
+    def __call__(
+        self, frame: np.ndarray, strength: float, out: np.ndarray | None, small: np.ndarray | None = None
+    ) -> tuple[np.ndarray, FrameTiming]:
+        """The clear frame, uint8 RGB (H, W, 3), and where the time went; `out` may be `frame` itself.
+
+        Args:
+            small: the frame in fewer pixels, for a method that needs no more than it shows.
+        """
         ...
 
 
@@ -54,9 +60,11 @@ class GridMethod:
         self.smoother: Smoother | None = None
         self.cell: np.ndarray | None = None
 
-    def __call__(self, frame: np.ndarray, strength: float, out: np.ndarray | None) -> tuple[np.ndarray, FrameTiming]:
+    def __call__(
+        self, frame: np.ndarray, strength: float, out: np.ndarray | None, small: np.ndarray | None = None
+    ) -> tuple[np.ndarray, FrameTiming]:
         start = time.perf_counter()
-        small = self._grid.reduce(frame)
+        small = self._grid.reduce(frame if small is None else small)
         reduced = time.perf_counter()
         cell, airlight = self._network(small)
         if not (np.isfinite(cell).all() and np.isfinite(airlight).all()):

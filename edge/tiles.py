@@ -26,7 +26,13 @@ class TileMethod:
         self._network = network
         self._width, self._height = width, height
 
-    def __call__(self, frame: np.ndarray, strength: float, out: np.ndarray | None) -> tuple[np.ndarray, FrameTiming]:
+    def __call__(
+        self,
+        frame: np.ndarray,
+        strength: float,
+        out: np.ndarray | None,
+        small: np.ndarray | None = None,  # noqa: ARG002 - the network looks at every pixel
+    ) -> tuple[np.ndarray, FrameTiming]:
         start = time.perf_counter()
         self._infer_s = 0.0
         height, width = frame.shape[:2]

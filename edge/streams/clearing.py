@@ -86,7 +86,7 @@ class Clearing:
         start = time.perf_counter()
         try:
             out = frame.picture if in_place and level else self._pool.take(frame.picture.shape)
-            clear = self.dehazer(frame.picture, out)
+            clear = self.dehazer(frame.picture, out, frame.small)
         except FrameError:
             raise
         except (Exception, MemoryError) as error:  # runtimes raise what they like

@@ -69,6 +69,7 @@ class Frame:
         aside: what its file held besides, for pictures.
         owned: the array belongs to the stream, which may write to it.
         audio: libav packets that came before it.
+        small: the same view in fewer pixels, uint8 RGB, where the source has one for the network; else None.
         shift: what was added to the source's own time stamp to get `time`, in seconds; holds for the audio too.
     """
 
@@ -80,4 +81,5 @@ class Frame:
     aside: Aside = NOTHING_ASIDE
     owned: bool = True
     audio: tuple[Any, ...] = ()
+    small: np.ndarray | None = None
     shift: Fraction = Fraction(0)

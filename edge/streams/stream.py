@@ -170,13 +170,20 @@ class Stream:
 
     def _make_intake(self) -> Intake:
         return Intake(
-            self._make_source,
+            self._new_source,
             inbox=self._inbox,
             options=self._options.intake,
             figures=self.figures,
             events=self.events,
             timeline=self.timeline,
         )
+
+    def _new_source(self) -> Source:
+        """A source, which learns what the network wants to see where it can give that beside the frame."""
+        source = self._make_source()
+        if hasattr(source, "network_size"):
+            source.network_size = self.clearing.dehazer.network_size
+        return source
 
     def _mend_stall(self) -> None:
         if not self._options.intake.live or not self.intake.is_alive() or not self.intake.opened:

@@ -117,10 +117,10 @@ class Failing:
     def __init__(self, bundle, faults):
         self.faults, self.dehazer = list(faults), Dehazer(bundle, threads=1)
 
-    def __call__(self, frame, out=None):
+    def __call__(self, frame, out=None, small=None):
         if self.faults and (fault := self.faults.pop(0)) is not None:
             raise fault
-        return self.dehazer(frame, out)
+        return self.dehazer(frame, out, small)
 
     def __getattr__(self, name):
         return getattr(self.dehazer, name)
