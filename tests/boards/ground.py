@@ -112,13 +112,23 @@ class Bundles:
     model: str
     folder: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="draco-boards-")))
 
-    def get(self, target: str, precision: str = "int8", model: str | None = None, more: Sequence[str] = ()) -> Path:
+    def get(
+        self,
+        target: str,
+        precision: str = "int8",
+        model: str | None = None,
+        more: Sequence[str] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> Path:
+        """Path of the bundle; `more` are further words of the call, `env` further variables."""
         model = model or self.model
-        place = self.folder / f"{Path(model).stem}-{target}-{precision}"
+        name = "-".join([Path(model).stem, target, precision, *(word.strip("-") for word in more)])
+        place = self.folder / name
         if not place.exists():
             call = ["--target", target, "--precision", precision, "--model", model, "--out", place, *more]
             # On a busy machine several threads of one operator mostly wait for each other.
-            run(sys.executable, "-m", "edge.export", *call, cwd=REPOSITORY, env={"OMP_NUM_THREADS": "1"})
+            environment = {"OMP_NUM_THREADS": "1", **(env or {})}
+            run(sys.executable, "-m", "edge.export", *call, cwd=REPOSITORY, env=environment)
         return place
 
     def close(self) -> None:
