@@ -52,12 +52,14 @@ class ModelConfig:
         initial: a checkpoint to start from, relative to the working folder; empty to start from fresh weights.
         initial_part: the part of the model whose weights the checkpoint holds, such as ``coarse`` for an edge model's
             checkpoint in the full model; empty for the whole.
+        initial_lacks: parts that the checkpoint does not have, such as ``at8.4`` of a deeper network: they start fresh.
     """
 
     name: str
     configuration: dict[str, Any] = field(default_factory=dict)
     initial: str = ""
     initial_part: str = ""
+    initial_lacks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -259,6 +261,9 @@ def _value(kind: Any, value: Any, where: str, key: str) -> Any:
     if origin is dict:
         _expect(isinstance(value, dict), where, key, value, "a table")
         return {name: _value(arguments[1], item, where, f"{key}.{name}") for name, item in value.items()}
+    if origin is list:
+        _expect(isinstance(value, list), where, key, value, "a list")
+        return [_value(arguments[0], item, where, key) for item in value]
     if origin is tuple:
         right = isinstance(value, list | tuple) and len(value) == len(arguments)
         _expect(right, where, key, value, f"a list of {len(arguments)}")

@@ -312,7 +312,13 @@ class Trainer:
         model = self.config.model
         checkpoint = read_checkpoint(model.initial)
         try:
-            network.get_submodule(model.initial_part).load_state_dict(dict(checkpoint.weights))
+            part = network.get_submodule(model.initial_part)
+            fresh = {
+                key: value
+                for key, value in part.state_dict().items()
+                if any(key.startswith(f"{lacking}.") for lacking in model.initial_lacks)
+            }
+            part.load_state_dict({**fresh, **checkpoint.weights})
         except AttributeError:
             parts = [name for name, _ in network.named_children()]
             raise TrainingError(

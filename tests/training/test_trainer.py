@@ -154,6 +154,19 @@ def test_training_starts_from_a_checkpoints_weights(tmp_path, drawn):
     assert all(torch.equal(second.average.module.state_dict()[key], first[key]) for key in first)
 
 
+def test_a_deeper_network_starts_as_the_shallower_one(tmp_path, drawn):
+    Trainer(short_run(2), tmp_path / "first", dataset=drawn).fit()
+    weights = tmp_path / "first" / "last.safetensors"
+    configuration = {**short_run().model.configuration, "deep": 6}
+    deeper = {"configuration": configuration, "initial": str(weights), "initial_lacks": ["at8.4", "at8.5"]}
+    second = Trainer(short_run(1, model=deeper), tmp_path / "second", dataset=drawn).average.module
+    hazy = drawn[0][0][None]
+    with torch.inference_mode():
+        np.testing.assert_allclose(second.eval()(hazy), load_model(weights)(hazy), atol=1e-5)
+    with pytest.raises(TrainingError, match="do not fit"):
+        Trainer(short_run(1, model={**deeper, "initial_lacks": ["at8.4"]}), tmp_path / "third", dataset=drawn)
+
+
 def test_the_full_model_starts_from_an_edge_models_answer(tmp_path, drawn):
     """Its corrections are zero at first, so before training it gives what the edge model gives."""
     Trainer(short_run(5), tmp_path / "edge", dataset=drawn).fit()

@@ -62,6 +62,10 @@ class InvertedResidual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x + self.body(x) if self.residual else self.body(x)
 
+    def start_as_identity(self) -> None:
+        """Let the block add nothing before training (Goyal et al. 2017): a block more does not change a network."""
+        nn.init.zeros_(self.body[2][1].weight)
+
 
 class SeparableResidual(nn.Module):
     """Depthwise 3x3, pointwise, added to the input: an inverted residual without its expansion, for large pictures."""
@@ -104,6 +108,8 @@ class GridNet(nn.Module):
         # Four fine cells from each position: cells as fine as the input's pixels, without a layer of that size.
         self.cell = nn.ConvTranspose2d(stem, coefficients.CHANNELS, 2, stride=2)
         self.airlight = nn.Conv2d(2 * w, 3, 1)
+        for block in (*self.at4, *self.at8, self.fuse4):
+            block.start_as_identity()
         for parameter in (*self.cell.parameters(), *self.airlight.parameters()):
             nn.init.zeros_(parameter)
         nn.init.ones_(self.airlight.get_parameter("bias"))
