@@ -62,8 +62,9 @@ class Manifest:
         tools: tool name to version.
         calibration: None, or source, pictures and sha256 of what INT8 was calibrated on.
         accuracy: None, or what export measured against the float checkpoint: pictures, psnr_db, ssim,
-            psnr_drop_db, ssim_drop, agreement_db, largest_error.
-        notes: the target's own facts.
+            psnr_drop_db, ssim_drop, agreement_db, largest_error, the last two also for the golden frames.
+        notes: the target's own facts; of INT8 artefacts ``kernels``, what the runtime says they compute in (precision
+            to operator to count), and ``pace``, the time against float32 on the exporting machine (`edge.pace.Pace`).
     """
 
     name: str

@@ -61,9 +61,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--quantizer", default="default", metavar="NAME", help="another than the target's own: inc")
     p.add_argument(
         "--ranges",
-        default="minmax",
         choices=("minmax", "percentile", "entropy"),
-        help="how INT8 ranges are taken from the pictures (default: minmax); which targets know which: docs/int8.md",
+        help="how INT8 ranges are taken from the pictures (default: percentile for jetson, else minmax); which targets "
+        "know which: docs/int8.md",
     )
     p.add_argument(
         "--max-drop",
@@ -174,14 +174,34 @@ def _export(
     command.say(f"running it against the float32 model on {data}")
     with Dehazer(plain, "CPU") as reference, Dehazer(draft, _device(target)) as artefact:
         fidelity = compare(reference, artefact, pairs, data)
-        goldens, files = golden_frames(artefact, options.precision)
+        goldens, files, golden_accuracy = golden_frames(artefact, options.precision, reference)
     if options.max_drop_db is not None and fidelity.psnr_drop_db > options.max_drop_db:
         raise EdgeError(
             f"{options.precision} loses {fidelity.psnr_drop_db:.3f} dB to float32 on {data}, more than --max-drop "
             f"{options.max_drop_db}: nothing written; calibrate on pictures like yours (--calibration DIR) or take fp16"
         )
-    manifest = replace(draft.manifest, golden=goldens, accuracy=fidelity.to_json())
+    notes = {**draft.manifest.notes, **_int8_facts(model, target, draft)}
+    accuracy = {**fidelity.to_json(), **golden_accuracy}
+    manifest = replace(draft.manifest, golden=goldens, accuracy=accuracy, notes=notes)
     return Bundle.assemble(manifest, {**draft.files, **files})
+
+
+def _int8_facts(model: SourceModel, target: targets.Target, draft: Bundle) -> dict[str, Any]:
+    """Which kernels really run in INT8, and whether it is faster: what can be told of an INT8 artefact only here."""
+    if draft.manifest.precision != "int8":
+        return {}
+    facts: dict[str, Any] = {}
+    if hasattr(target, "kernels"):
+        facts["kernels"] = target.kernels(draft, _device(target))
+    if not hasattr(target, "export_device"):  # where it has one, this machine's time says nothing of the board's
+        from edge.pace import paired
+
+        command.say("timing it against float32")
+        plain = assembled(model, target, targets.BuildOptions("fp32"))
+        pace = paired(target, plain, draft, _device(target))
+        command.say(pace.sentence())
+        facts["pace"] = pace.to_json()
+    return facts
 
 
 def _controlled(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -61,22 +61,26 @@ def compare(
     Raises:
         EdgeError: the artefact's answers have nothing to do with the float model's.
     """
-    rows = []
+    return compare_all(reference, [artefact], pairs, data)[0]
+
+
+def compare_all(
+    reference: Dehazer, artefacts: Sequence[Dehazer], pairs: Iterable[tuple[np.ndarray, np.ndarray]], data: str
+) -> list[Fidelity]:
+    """As `compare`, for several artefacts of one model, whose float answers are taken once."""
+    rows: list[list[tuple[float, ...]]] = [[] for _ in artefacts]
     for hazy, clear in pairs:
-        ours, theirs = artefact(hazy), reference(hazy)
-        rows.append(
-            (
-                _psnr(ours, clear),
-                _psnr(theirs, clear),
-                ssim(ours, clear),
-                ssim(theirs, clear),
-                _psnr(artefact(clear), clear),
-                _psnr(reference(clear), clear),
-                _psnr(ours, theirs),
-                int(cv2.absdiff(ours, theirs).max()),
-            )
-        )
-    ours_db, theirs_db, ours_ssim, theirs_ssim, ours_kept, theirs_kept, agreement, _ = np.mean(rows, axis=0)
+        wanted = reference(hazy)
+        theirs = (_psnr(wanted, clear), ssim(wanted, clear), _psnr(reference(clear), clear))
+        for artefact, its_rows in zip(artefacts, rows, strict=True):
+            frame = artefact(hazy)
+            ours = (_psnr(frame, clear), ssim(frame, clear), _psnr(artefact(clear), clear))
+            its_rows.append((*ours, *theirs, _psnr(frame, wanted), int(cv2.absdiff(frame, wanted).max())))
+    return [_fidelity(its_rows, data) for its_rows in rows]
+
+
+def _fidelity(rows: list[tuple[float, ...]], data: str) -> Fidelity:
+    ours_db, ours_ssim, ours_kept, theirs_db, theirs_ssim, theirs_kept, agreement, _ = np.mean(rows, axis=0)
     if agreement < WORST_AGREEMENT_DB:
         raise EdgeError(
             f"the artefact is broken: its frames agree with the float32 model's to {agreement:.1f} dB only "
@@ -92,26 +96,33 @@ def compare(
         round(ours_kept, 3),
         round(theirs_kept - ours_kept, 3),
         round(agreement, 2),
-        max(row[-1] for row in rows),
+        int(max(row[-1] for row in rows)),
     )
 
 
-def golden_frames(dehazer: Dehazer, precision: str) -> tuple[tuple[Golden, ...], dict[str, bytes]]:
+def golden_frames(
+    dehazer: Dehazer, precision: str, reference: Dehazer
+) -> tuple[tuple[Golden, ...], dict[str, bytes], dict[str, float]]:
     """Two small hazy frames of different size, with this machine's answers.
 
     Returns:
-        What the manifest says of them, and the PNG files by their name in the bundle.
+        What the manifest says of them, the PNG files by their name in the bundle, and how far the answers are from the
+        float model's: ``golden_agreement_db``, the mean PSNR, and ``golden_largest_error`` in grey levels.
     """
-    goldens, files = [], {}
+    goldens, files, agreements, errors = [], {}, [], []
     for number, (width, height) in enumerate(((160, 120), (211, 157))):
         scene = landscape(number, width, height)
         clear, thickness = scene.picture.astype(np.float32) / 255, (1 + number) * scene.depth / 100
         frame = haze.hazed(clear, thickness, np.array([0.85, 0.88, 0.9], np.float32))
         frame = np.rint(frame * 255).astype(np.uint8)
+        answer, wanted = dehazer(frame), reference(frame)
         golden = Golden(f"golden/{number}-frame.png", f"golden/{number}-clear.png", TOLERANCE[precision])
-        files[golden.frame], files[golden.clear] = _png(frame), _png(dehazer(frame))
+        files[golden.frame], files[golden.clear] = _png(frame), _png(answer)
         goldens.append(golden)
-    return tuple(goldens), files
+        agreements.append(_psnr(answer, wanted))
+        errors.append(int(cv2.absdiff(answer, wanted).max()))
+    facts = {"golden_agreement_db": round(float(np.mean(agreements)), 2), "golden_largest_error": max(errors)}
+    return tuple(goldens), files, facts
 
 
 def _psnr(a: np.ndarray, b: np.ndarray) -> float:

@@ -114,12 +114,15 @@ def synthetic_pair(number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     hazy = clear
     if number % CLEAR_SHARE:
         hazy = haze.hazed(clear, haze.random_thickness(rng, scene.depth), light)
-        hazy += 0.005 * rng.standard_normal(hazy.shape, np.float32)
+        noise = rng.standard_normal(hazy.shape, np.float32)
+        noise *= np.float32(0.005)
+        hazy += noise
     return _grey_levels(hazy), _grey_levels(clear)
 
 
 def _grey_levels(picture: np.ndarray) -> np.ndarray:
-    return np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8)
+    levels = picture * 255
+    return np.clip(np.rint(levels, out=levels), 0, 255, out=levels).astype(np.uint8)
 
 
 @cache

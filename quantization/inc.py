@@ -34,7 +34,7 @@ def quantized(model: SourceModel, options: BuildOptions) -> tuple[Any, dict[str,
         )
     if options.float_layers:
         raise EdgeError("layers cannot be left in float with --quantizer inc; leave it or --max-drop out")
-    if options.ranges != "minmax":
+    if options.ranges not in (None, "minmax"):
         raise EdgeError(f"neural-compressor does not take ranges by {options.ranges}; leave --ranges out")
     torch = command.require("torch", EXTRA)
     with _quiet():

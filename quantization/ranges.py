@@ -1,7 +1,7 @@
 """Ranges of an ONNX model's tensors over calibration pictures, by ONNX Runtime's calibrators, in constant memory.
 
 The calibrators keep what they are given until they are asked for the ranges: with some hundred pictures that is the
-whole network's intermediate results some hundred times. Here they get a few pictures at a time and merge.
+whole network's intermediate results some hundred times. Here they get one picture at a time and merge.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import contextlib
 import io
 import itertools
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,6 @@ from edge.errors import EdgeError
 
 METHODS = ("minmax", "percentile", "entropy")
 PERCENTILE = 99.99
-AT_A_TIME = 4
 # A tensor that is always the same (a ReLU that never fires) has no range; some runtimes refuse a scale of 0.
 LEAST_SPAN = 1 / 64
 
@@ -58,8 +57,8 @@ def collected(prepared: Path, pictures: Iterable[np.ndarray], method: str, symme
         )
         name = calibrator.infer_session.get_inputs()[0].name
         seen = False
-        for few in _chunks(pictures):
-            calibrator.collect_data(_reader(few, name))
+        for picture in pictures:
+            calibrator.collect_data(_reader(picture, name))
             seen = True
         if not seen:
             raise EdgeError("calibration needs at least one picture")
@@ -101,18 +100,12 @@ def _known(prepared: Path) -> dict[str, tuple[float, float]]:
     return known
 
 
-def _chunks(pictures: Iterable[np.ndarray]) -> Iterator[list[np.ndarray]]:
-    left = iter(pictures)
-    while few := list(itertools.islice(left, AT_A_TIME)):
-        yield few
-
-
-def _reader(pictures: list[np.ndarray], name: str) -> Any:
+def _reader(picture: np.ndarray, name: str) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):
         def __init__(self) -> None:
-            self._left = iter(pictures)
+            self._left = iter([picture])
 
         def get_next(self) -> dict[str, np.ndarray] | None:
             picture = next(self._left, None)

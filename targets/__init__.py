@@ -62,7 +62,8 @@ class BuildOptions:
         quantizer: ``default`` for the one made for the target, or the name of another.
         max_drop_db: the most that INT8 may cost in PSNR, None for no limit.
         say: called with one line for each step.
-        ranges: how INT8 ranges are taken from the pictures: ``minmax``, ``percentile`` or ``entropy``.
+        ranges: how INT8 ranges are taken from the pictures: ``minmax``, ``percentile`` or ``entropy``; None for what
+            suits the target best.
         float_layers: layers (`quantization.layers`) that stay float beside those that the target leaves in float
             anyway; a target whose artefacts are INT8 throughout refuses them.
     """
@@ -72,7 +73,7 @@ class BuildOptions:
     quantizer: str = "default"
     max_drop_db: float | None = None
     say: Callable[[str], None] = lambda line: None
-    ranges: str = "minmax"
+    ranges: str | None = None
     float_layers: tuple[str, ...] = ()
 
 
@@ -124,6 +125,8 @@ class Target(Protocol):
     A target whose INT8 artefacts can keep some layers in float (`BuildOptions.float_layers`) says so with an
     attribute ``mixes_precisions = True``. One that can compile for a device ahead of time has a method
     ``ahead_of_time(device)``, which gives a function from a bundle to the bundle with what was compiled in it.
+    One whose runtime tells what its kernels compute in has a method ``kernels(bundle, device)``: precision to operator
+    to how many of them, as they really run (``{"int8": {"Convolution": 40}, "fp32": {"Convolution": 2}}``).
     """
 
     name: str

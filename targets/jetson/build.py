@@ -19,6 +19,8 @@ from targets.jetson.devices import FILE
 from targets.onnx.border import with_uint8_border
 from targets.source import SourceModel
 
+RANGES = "percentile"  # a symmetric range wastes half its steps where nothing is negative: extremes cost too many
+
 
 def build(model: SourceModel, options: BuildOptions) -> Artefact:
     """See `targets.Target.build`. fp16 is the same file as fp32: TensorRT chooses half precision when it builds."""
@@ -42,5 +44,5 @@ def _quantized(graph: Any, model: SourceModel, options: BuildOptions) -> tuple[A
     # As on the other targets: the last layers put out logarithms of gains, and cost next to nothing in half.
     kept = tuple(dict.fromkeys((*(heads(graph) if model.card.kind == "grid" else ()), *options.float_layers)))
     options.say(f"symmetric INT8 from {len(options.calibration)} pictures; in float: {', '.join(kept) or 'none'}")
-    made = qdq.quantized(model.onnx, options.calibration, qdq.TENSORRT, options.ranges, kept)
-    return made, {"float_layers": list(kept)}
+    made = qdq.quantized(model.onnx, options.calibration, qdq.TENSORRT, options.ranges or RANGES, kept)
+    return made, {"float_layers": list(kept), "ranges": options.ranges or RANGES}

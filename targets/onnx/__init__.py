@@ -47,5 +47,11 @@ class ONNXTarget:
 
         return layer_times(bundle, device, threads, picture)
 
+    def kernels(self, bundle: Bundle, device: str) -> dict[str, dict[str, int]]:
+        """See `targets.Target`."""
+        from targets.onnx.layers import kernels
+
+        return kernels(bundle, device)
+
 
 TARGET = ONNXTarget()

@@ -14,6 +14,7 @@ from targets.onnx.border import with_uint8_border
 from targets.source import SourceModel
 
 FILE = "model.onnx"
+RANGES = "minmax"
 
 
 def build(model: SourceModel, options: BuildOptions) -> Artefact:
@@ -53,8 +54,8 @@ def _quantized(
     # The last layers of a grid model put out logarithms of gains, and cost next to nothing in float.
     kept = tuple(dict.fromkeys((*(heads(graph) if model.card.kind == "grid" else ()), *options.float_layers)))
     options.say(f"INT8 by ONNX Runtime from {len(options.calibration)} pictures; in float: {', '.join(kept) or 'none'}")
-    made = qdq.quantized(model.onnx, options.calibration, qdq.PROCESSOR, options.ranges, kept)
-    return made, {"float_layers": list(kept)}
+    made = qdq.quantized(model.onnx, options.calibration, qdq.PROCESSOR, options.ranges or RANGES, kept)
+    return made, {"float_layers": list(kept), "ranges": options.ranges or RANGES}
 
 
 def _sort(graph: Any) -> None:

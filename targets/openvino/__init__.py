@@ -57,5 +57,11 @@ class OpenVINOTarget:
 
         return layer_times(bundle, device, threads, picture)
 
+    def kernels(self, bundle: Bundle, device: str) -> dict[str, dict[str, int]]:
+        """See `targets.Target`."""
+        from targets.openvino.layers import kernels
+
+        return kernels(bundle, device)
+
 
 TARGET = OpenVINOTarget()

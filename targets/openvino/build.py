@@ -23,6 +23,7 @@ from targets.openvino.runtime import import_nncf, import_openvino
 from targets.source import SourceModel
 
 XML, WEIGHTS = "model.xml", "model.bin"
+RANGES = "minmax"
 WEIGHTED = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 
 
@@ -74,10 +75,10 @@ def _quantized(ir: Any, model: SourceModel, options: BuildOptions) -> tuple[Any,
             subset_size=len(options.calibration),
             ignored_scope=nncf.IgnoredScope(names=_operations(ir, graph, left_out(graph, kept))) if kept else None,
             advanced_parameters=nncf.AdvancedQuantizationParameters(
-                activations_range_estimator_params=_estimator(options.ranges)
+                activations_range_estimator_params=_estimator(options.ranges or RANGES)
             ),
         )
-    return quantized, {"float_layers": list(kept)}
+    return quantized, {"float_layers": list(kept), "ranges": options.ranges or RANGES}
 
 
 def _estimator(ranges: str) -> Any:

@@ -1,18 +1,19 @@
-"""What each layer of a compiled OpenVINO model takes."""
+"""What each layer of a compiled OpenVINO model takes, and what it computes in."""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from statistics import median
 
 import numpy as np
 
 from edge.bundle import Bundle
 from targets.openvino.build import WEIGHTS, XML
-from targets.openvino.network import _place, _settings
+from targets.openvino.network import INTEGER, SHORT_NAMES, _place, _settings
 from targets.openvino.runtime import import_openvino
 
 RUNS = 30
+NO_WORK = ("Input", "Output", "Const", "Reorder", "Reshape", "Transpose", "Convert")
 
 
 def layer_times(
@@ -43,3 +44,20 @@ def layer_times(
                     step.real_time.total_seconds() * 1e3
                 )
     return [(*key, median(values[3:] or values)) for key, values in times.items()]
+
+
+def kernels(bundle: Bundle, device: str) -> dict[str, dict[str, int]]:
+    """Precision to kind of layer to how many of them, from the compiled model; what only moves data is not counted."""
+    core = import_openvino().Core()
+    place = _place(core, device)
+    model = core.read_model(bundle.files[XML], bundle.files[WEIGHTS])
+    compiled = core.compile_model(model, place, _settings(bundle.manifest.precision, place, 1))
+    found: dict[str, Counter[str]] = {}
+    for operation in compiled.get_runtime_model().get_ops():
+        told = operation.get_rt_info()
+        kind = told["layerType"].astype(str) if "layerType" in told else operation.get_type_name()
+        if kind not in NO_WORK and "runtimePrecision" in told:
+            precision = told["runtimePrecision"].astype(str)
+            precision = "int8" if precision in INTEGER else SHORT_NAMES.get(precision, precision)
+            found.setdefault(precision, Counter())[kind] += 1
+    return {precision: dict(sorted(counts.items())) for precision, counts in sorted(found.items())}

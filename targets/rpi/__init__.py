@@ -38,5 +38,12 @@ class RaspberryPiTarget:
 
         return LiteRTNetwork(bundle, device, threads)
 
+    def kernels(self, bundle: Bundle, _device: str) -> dict[str, dict[str, int]]:
+        """See `targets.Target`; what LiteRT runs is what stands in the file."""
+        from targets.rpi.flatbuffer import kernels
+        from targets.rpi.network import FILE
+
+        return kernels(bundle.files[FILE])
+
 
 TARGET = RaspberryPiTarget()

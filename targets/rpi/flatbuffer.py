@@ -49,6 +49,15 @@ def summary(model: bytes) -> dict[str, Any]:
     }
 
 
+def kernels(model: bytes) -> dict[str, dict[str, int]]:
+    """Precision to operator to how many of them; those that only convert are in neither precision's count."""
+    found: dict[str, Counter[str]] = {}
+    for op in operators(model):
+        if op.name not in BORDERS:
+            found.setdefault("fp32" if op.in_float else "int8", Counter())[op.name] += 1
+    return {precision: dict(sorted(counts.items())) for precision, counts in sorted(found.items())}
+
+
 @cache
 def _names(enumeration: type) -> dict[int, str]:
     return {value: name for name, value in vars(enumeration).items() if isinstance(value, int)}

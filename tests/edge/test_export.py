@@ -11,7 +11,7 @@ import edge
 from edge import export
 from edge.bundle import Bundle
 from edge.errors import EdgeError
-from edge.pictures import write_picture
+from edge.pictures import read_picture, write_picture
 
 WATCH_SOCKETS = """
 import sys
@@ -130,6 +130,35 @@ def test_the_same_pictures_give_the_same_bytes(int8, grid_source, photos, pairs,
     arguments = ["--target", first.manifest.target, "--model", grid_source.onnx, "--calibration", photos]
     assert export.main([str(a) for a in (*arguments, "--data", pairs, "--out", again)]) == 0
     assert Bundle.read(again).files == first.files
+
+
+def test_the_manifest_tells_which_kernels_run_in_int8(int8):
+    kernels = Bundle.read(int8[0]).manifest.notes["kernels"]
+
+    def convolutions(precision):
+        return sum(count for name, count in kernels[precision].items() if "Conv" in name)
+
+    assert (convolutions("int8"), convolutions("fp32")) == (1, 2)  # all but the layers that the outputs come from
+
+
+def test_the_manifest_and_the_terminal_tell_whether_int8_is_faster(int8):
+    path, done = int8
+    pace = Bundle.read(path).manifest.notes["pace"]
+
+    assert pace["low"] <= pace["to_fp32"] <= pace["high"]
+    assert pace["recommended"] == ("int8" if pace["high"] < 1 else "fp32")
+    assert f"INT8 takes {pace['to_fp32']:.2f}" in done.stderr
+    assert ("take --precision fp32" in done.stderr) == (pace["recommended"] == "fp32")
+
+
+def test_the_manifest_tells_how_far_the_golden_frames_are_from_the_float_model(int8, grid_bundle):
+    manifest = Bundle.read(int8[0]).manifest
+    worst = 0
+    with edge.Dehazer(grid_bundle, "CPU") as reference:
+        for golden in manifest.golden:
+            frame, clear = (read_picture(int8[0] / name)[0] for name in (golden.frame, golden.clear))
+            worst = max(worst, int(np.abs(reference(frame).astype(int) - clear).max()))
+    assert manifest.accuracy["golden_largest_error"] == worst
 
 
 def test_one_zip_instead_of_a_folder(grid_source, pairs, tmp_path, monkeypatch, capsys):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import onnxruntime
 import pytest
 
 from edge.errors import EdgeError
@@ -25,12 +27,16 @@ def test_the_input_has_its_known_range_and_every_range_holds_zero(grid_source, p
         assert high > low
 
 
-def test_extremes_do_not_depend_on_how_many_pictures_are_taken_at_a_time(grid_source, pictures, monkeypatch):
-    few = ranges.collected(grid_source.onnx, pictures, "minmax")
-    monkeypatch.setattr(ranges, "AT_A_TIME", 100)
-    at_once = ranges.collected(grid_source.onnx, pictures, "minmax")
+def test_extremes_are_those_of_all_pictures_together(grid_source, pictures):
+    found = ranges.collected(grid_source.onnx, pictures, "minmax")
 
-    assert {k: tuple(v.range_value) for k, v in few.items()} == {k: tuple(v.range_value) for k, v in at_once.items()}
+    session = onnxruntime.InferenceSession(grid_source.onnx, providers=["CPUExecutionProvider"])
+    cells = [
+        session.run(["cell"], {"picture": (p.transpose(2, 0, 1)[None] / 255).astype(np.float32)}) for p in pictures
+    ]
+    low, high = (float(v) for v in found["cell"].range_value)
+    assert low == pytest.approx(min(0.0, np.min(cells)), abs=1e-4)
+    assert high == pytest.approx(max(0.0, np.max(cells)), abs=1e-4)
 
 
 def test_an_unknown_method_and_an_empty_set_are_refused(grid_source, pictures):
