@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import numpy as np
 import onnx
@@ -15,7 +17,7 @@ import targets
 from edge import coefficients, export
 from edge.bundle import Bundle
 from edge.errors import EdgeError
-from quantization import qdq
+from quantization import qdq, sensitivity
 from quantization.calibration import made_set
 from quantization.control import Loss, controlled, ranked
 from quantization.layers import heads, layers, left_out
@@ -174,6 +176,45 @@ def test_export_says_in_the_manifest_what_stayed_float(source, tmp_path, capsys)
     for layer in notes["float_layers"]:
         assert f"{layer['layer']} stays float" in said
     json.dumps(notes)
+
+
+@pytest.fixture
+def ranking(source, pairs, tmp_path, capsys):
+    """What `python -m quantization.sensitivity` wrote and said."""
+    out = tmp_path / "ranking"
+    arguments = ["--model", source.onnx, "--pictures", 6, "--data", pairs, "--out", out]
+    assert sensitivity.main([str(argument) for argument in arguments]) == 0
+    return out, capsys.readouterr()
+
+
+def test_sensitivity_ranks_the_layers_in_words_figures_and_a_plot(ranking):
+    out, said = ranking
+    found = json.loads((out / "sensitivity.json").read_text())
+    names = [layer["layer"] for layer in found["layers"]]
+    agreements = [layer["agreement_db"] for layer in found["layers"]]
+    assert names[0] == "bad" and set(names) == {"bad", "good", "after"}  # the last layers are never in INT8
+    assert agreements == sorted(agreements)
+
+    *_, first, second, third, last = said.out.splitlines()
+    assert [line.split()[0] for line in (first, second, third)] == names
+    assert last == str(out)
+
+    texts = ["".join(e.itertext()) for e in ElementTree.parse(out / "sensitivity.svg").iter() if e.tag.endswith("text")]
+    assert [text for text in texts if text in names] == names  # a bar each, in the ranking's order
+
+
+def test_without_altair_sensitivity_says_how_to_get_the_plot(source, pairs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "altair", None)
+    arguments = ["--model", source.onnx, "--pictures", 2, "--data", pairs, "--out", tmp_path / "plain"]
+    assert sensitivity.main([str(argument) for argument in arguments]) == 0
+
+    assert [file.name for file in (tmp_path / "plain").iterdir()] == ["sensitivity.json"]
+    assert "pip install 'draco-edge[report]'" in capsys.readouterr().err
+
+
+def test_sensitivity_refuses_a_target_whose_layers_cannot_be_told_apart(capsys):
+    with pytest.raises(EdgeError, match="--target onnx"):
+        sensitivity.main(["--target", "rpi"])
 
 
 @pytest.mark.parametrize("scheme", [qdq.PROCESSOR, qdq.TENSORRT])
