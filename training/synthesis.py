@@ -81,8 +81,8 @@ def aged(rng: Generator, clear: np.ndarray) -> np.ndarray:
 
 def sensor(rng: Generator, picture: np.ndarray, most_noise: float = 0.01) -> np.ndarray:
     """The picture with sensor noise, in [0, 1]."""
-    noise = rng.normal(0, rng.uniform(0, most_noise), picture.shape).astype(np.float32)
-    return np.clip(picture + noise, 0, 1)
+    sigma = np.float32(rng.uniform(0, most_noise))
+    return np.clip(picture + sigma * rng.standard_normal(picture.shape, np.float32), 0, 1)
 
 
 def true_transmission(hazy: np.ndarray, clear: np.ndarray) -> HazeMap:
