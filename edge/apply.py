@@ -1,16 +1,20 @@
 """The step that every grid model shares: reduce the frame, and lay the coefficients over it at full resolution.
 
 All of it is calls of the image library on buffers that are kept from frame to frame. The frame is worked on in
-strips of rows, so that what is enlarged stays in the processor's cache and memory stays small at any frame size.
+tiles, so that what is enlarged stays in the processor's cache and memory stays small at any frame size.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
-STRIP_BYTES = 640 * 1024  # of one enlarged map: little enough for a usual second-level cache
-LEAST_STEP = 8  # rows of the grid in a strip, so that its margin of two rows costs little
+TILE_BYTES = 512 * 1024  # of one enlarged map: little enough for a usual second-level cache
+TILE_WIDTH = 640  # pixels, or less: so that a tile has several rows of the grid in wide frames too
+LEAST_CELLS = 4  # of the grid in a tile, each way: each tile enlarges one more row and column than it uses
 
 
 class GridApply:
@@ -63,45 +67,77 @@ class GridApply:
 
 
 class _Plan:
-    """How a frame of one size is worked on: its strips, and the buffers for one of them.
+    """How a frame of one size is worked on: its tiles, and the buffers for one of them.
 
-    Where the frame's rows are a multiple of the grid's, a strip is enlarged from its own rows of the grid and one
-    more on each side. Elsewhere the grid's rows are enlarged first, on its few columns, and then are the frame's.
+    Tiles are cut at the centres of cells, where an enlarged tile needs no cell from beyond its edge. Where the frame's
+    rows are no multiple of the grid's, the grid is first enlarged to as many rows, on its few columns; where its
+    columns are not, tiles are as wide as the frame.
     """
 
     def __init__(self, height: int, width: int, grid_height: int, grid_width: int) -> None:
         self._key = (height, width, grid_height, grid_width)
-        self._size = (width, height)
-        self._rows = grid_height if height % grid_height == 0 else height
-        self._pitch = height // self._rows
-        self._step = min(self._rows, max(LEAST_STEP, STRIP_BYTES // (12 * width * self._pitch)))
-        self._grids = [np.empty((self._rows + 2, grid_width, 3), np.float32) for _ in range(2)]
-        self._strips = [np.empty(((self._step + 2) * self._pitch, width, 3), np.float32) for _ in range(2)]
+        rows = grid_height if height % grid_height == 0 else height
+        pitch = (height // rows, width / grid_width)
+        across = max(LEAST_CELLS, int(TILE_WIDTH / pitch[1])) if width % grid_width == 0 else grid_width
+        columns = list(_spans(grid_width, width, across))
+        widest = max(span.enlarged for span in columns)
+        down = max(LEAST_CELLS, TILE_BYTES // (12 * widest * pitch[0]))
+        self._tiles = [(y, x) for y in _spans(rows, height, down) for x in columns]
+        largest = max(y.enlarged * x.enlarged for y, x in self._tiles)
+        self._grids = [np.empty((rows, grid_width, 3), np.float32) for _ in range(2)]
+        self._maps = [np.empty(3 * largest, np.float32) for _ in range(2)]
 
     def fits(self, frame: np.ndarray, grid: np.ndarray) -> bool:
         return (*frame.shape[:2], *grid.shape[:2]) == self._key
 
     def lay_over(self, frame: np.ndarray, gain: np.ndarray, bias: np.ndarray, out: np.ndarray) -> None:
-        for grid, padded in zip((gain, bias), self._grids, strict=True):
-            inner = padded[1:-1]
-            cv2.resize(grid, inner.shape[1::-1], inner, interpolation=cv2.INTER_LINEAR)
-            padded[0], padded[-1] = padded[1], padded[-2]
+        for grid, kept in zip((gain, bias), self._grids, strict=True):
+            cv2.resize(grid, kept.shape[1::-1], kept, interpolation=cv2.INTER_LINEAR)
         self._grids[1] *= 255
-        for first in range(0, self._rows, self._step):
-            last = min(first + self._step, self._rows)
-            here = slice(first * self._pitch, last * self._pitch)
-            strip_gain, strip_bias = (
-                self._enlarged(padded[first : last + 2], strip)
-                for padded, strip in zip(self._grids, self._strips, strict=True)
+        for y, x in self._tiles:
+            here = (y.pixels, x.pixels)
+            tile_gain, tile_bias = (
+                _enlarged(grid[y.cells, x.cells], flat, y, x)
+                for grid, flat in zip(self._grids, self._maps, strict=True)
             )
-            cv2.multiply(frame[here], strip_gain, strip_gain, 1, cv2.CV_32F)
-            cv2.add(strip_gain, strip_bias, out[here], None, cv2.CV_8U)
+            cv2.multiply(frame[here], tile_gain, tile_gain, 1, cv2.CV_32F)
+            cv2.add(tile_gain, tile_bias, out[here], None, cv2.CV_8U)
 
-    def _enlarged(self, rows: np.ndarray, strip: np.ndarray) -> np.ndarray:
-        """Rows of the grid at the frame's resolution, without the margin of one grid row on either side."""
-        height = len(rows) * self._pitch
-        cv2.resize(rows, (self._size[0], height), strip[:height], interpolation=cv2.INTER_LINEAR)
-        return strip[self._pitch : height - self._pitch]
+
+@dataclass(frozen=True)
+class _Span:
+    """A tile's extent along one axis.
+
+    Attributes:
+        cells: of the grid that it is enlarged from.
+        enlarged: how many pixels these give.
+        used: which of these pixels belong to the tile.
+        pixels: where the tile lies in the frame.
+    """
+
+    cells: slice
+    enlarged: int
+    used: slice
+    pixels: slice
+
+
+def _spans(cells: int, pixels: int, step: int) -> Iterator[_Span]:
+    """Cuts at every `step`-th cell's centre; pixels are a multiple of cells, unless the step is all of these."""
+    pitch = pixels // cells
+    for first in range(0, max(1, cells - 1), step):
+        last = cells - 1 if first + step >= cells - 1 else first + step
+        start = first * pitch + pitch // 2 if first else 0
+        end = last * pitch + pitch // 2 if last < cells - 1 else pixels
+        enlarged = pixels if not first and last == cells - 1 else (last - first + 1) * pitch
+        used = slice(start - first * pitch, end - first * pitch)
+        yield _Span(slice(first, last + 1), enlarged, used, slice(start, end))
+
+
+def _enlarged(grid: np.ndarray, flat: np.ndarray, y: _Span, x: _Span) -> np.ndarray:
+    """Cells of the grid at the frame's resolution, without what lies beyond the tile."""
+    whole = flat[: 3 * y.enlarged * x.enlarged].reshape(y.enlarged, x.enlarged, 3)
+    cv2.resize(grid, (x.enlarged, y.enlarged), whole, interpolation=cv2.INTER_LINEAR)
+    return whole[y.used, x.used]
 
 
 def _halves(height: int, width: int, least_height: int, least_width: int) -> list[np.ndarray]:
