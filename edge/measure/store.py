@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -49,12 +50,12 @@ def read(path: Path) -> Measurement:
 
     Raises:
         MeasurementError: it is damaged, foreign, or of a newer schema; the message names the file.
-        MissingPackage: jsonschema is not installed.
+        MissingPackage: jsonschema-rs is not installed.
     """
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise MeasurementError(f"{path}: larger than {LARGEST_BYTES >> 20} MiB, not a measurement")
-        raw = json.loads(path.read_bytes(), parse_constant=_refuse)
+        raw = _parsed(path.read_bytes())
     except OSError as error:
         raise MeasurementError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -70,18 +71,40 @@ def read(path: Path) -> Measurement:
         )
     while raw["schema"] < SCHEMA:
         raw = UPGRADES[raw["schema"]](raw)
-    fault = next(iter(sorted(_validator().iter_errors(raw), key=lambda e: list(map(str, e.path)))), None)
-    if fault is not None:
-        where = "/".join(map(str, fault.path)) or "the file"
-        raise MeasurementError(f"{path}: {where}: {fault.message[:200]}")
+    if fault := _fault(raw):
+        raise MeasurementError(f"{path}: {fault}")
     measurement = _build(Measurement, {k: v for k, v in raw.items() if k not in ("kind", "schema")})
     if fault := _disagreement(measurement.latency):
         raise MeasurementError(f"{path}: {fault}")
     return measurement
 
 
-def _refuse(constant: str) -> None:
+def _parsed(data: bytes) -> Any:
+    """JSON, with numbers and text that can be computed with and written again.
+
+    Raises:
+        ValueError, RecursionError: it is not that.
+    """
+    raw = json.loads(data, parse_constant=_refused, parse_float=_finite, parse_int=_short)
+    if rb"\ud" in data.lower():  # surrogates, which are text in pairs only
+        json.dumps(raw, ensure_ascii=False).encode()
+    return raw
+
+
+def _refused(constant: str) -> None:
     raise ValueError(f"{constant} is not JSON")
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text[:20]} is beyond what a number holds")
+    return value
+
+
+def _short(text: str) -> int:
+    if len(text) > 18:
+        raise ValueError(f"{text[:20]}... has {len(text)} digits")
+    return int(text)
 
 
 def _disagreement(latency: Latency) -> str:
@@ -109,10 +132,18 @@ def schema() -> dict[str, Any]:
     return json.loads((Path(__file__).parent / "measurement.schema.json").read_text())
 
 
+def _fault(raw: dict[str, Any]) -> str:
+    """Where a file departs from the schema, and how; empty where it does not."""
+    try:
+        found = next(iter(_validator().iter_errors(raw)), None)
+    except ValueError as error:  # text that is not Unicode, numbers and depths that nothing has
+        return str(error)
+    return f"{'/'.join(map(str, found.instance_path)) or 'the file'}: {found.message[:200]}" if found else ""
+
+
 @cache
 def _validator() -> Any:
-    jsonschema = command.require("jsonschema", "report")
-    return jsonschema.Draft202012Validator(schema())
+    return command.require("jsonschema_rs", "report").Draft202012Validator(schema())
 
 
 def _build(kind: Any, value: Any) -> Any:

@@ -4,6 +4,7 @@ import csv
 import html.parser
 import json
 import re
+import resource
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
@@ -202,6 +203,42 @@ def test_help_is_quick(python):
     done = python("-X", "importtime", "-m", "edge.report", "--help")
     assert done.returncode == 0 and "examples:" in done.stdout
     assert not any(f"| {name}\n" in done.stderr for name in ("numpy", "altair", "jinja2", "torch"))
+
+
+def test_charts_are_valid_vega_lite(page):
+    import altair
+
+    charts = json.loads(re.search(r'id="charts">(.*?)</script>', page.read_text(), re.S)[1])
+    for spec in charts.values():
+        altair.Chart.from_dict(spec, validate=True)
+    with pytest.raises(Exception, match="cake"):
+        altair.Chart.from_dict({**charts["split"], "mark": {"type": "cake"}}, validate=True)
+
+
+def test_the_chart_scripts_are_bundled_once(page, monkeypatch):
+    import vl_convert
+
+    from edge.reporting.page import _vega
+
+    monkeypatch.setattr(vl_convert, "javascript_bundle", lambda: pytest.fail("bundled again"))
+    assert _vega() in page.read_text()
+
+
+def test_two_hundred_measurements_of_twenty_boards_take_seconds(make, full, folder, python, tmp_path):
+    rng = np.random.default_rng(0)
+    boards = [
+        replace(
+            make(f"bundle-{n}", rng.lognormal(1 + n / 10, 0.1, 4000), 20 + n / 10, board=f"Board {board}"),
+            shown=full.shown, sustained=full.sustained, conditions=full.conditions, layers=60 * full.layers,
+        )
+        for board in range(20) for n in range(10)
+    ]  # fmt: skip
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = python("-m", "edge.report", folder(*boards), "--out", tmp_path / "out")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0 and len(done.stdout.splitlines()) == 21
+    assert after.ru_utime - before.ru_utime < 5, "of the processor: what the clock says depends on who else is busy"
+    assert (tmp_path / "out" / "report.html").stat().st_size < 5_000_000
 
 
 needs_browser = pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium (apt-get install chromium)")
