@@ -34,7 +34,7 @@ from edge.streams.events import Events
 from edge.streams.faults import BrokenFrame, DiskFull, SinkLost, SourceLost
 from edge.streams.frame import Frame, StreamInfo
 from edge.streams.intake import IntakeOptions
-from edge.streams.memory import FramePool, keep_heap_whole
+from edge.streams.memory import FramePool, keep_heap
 from edge.streams.preview import Address, Preview
 from edge.streams.sinks.none import NoSink
 from edge.streams.sinks.sharedmemory import SharedMemorySink
@@ -159,13 +159,13 @@ class FaultyModel:
         self._plan = plan
         self._dehazer = Dehazer(bundle, threads=1)
 
-    def __call__(self, frame: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    def __call__(self, frame: np.ndarray, *more: np.ndarray | None) -> np.ndarray:
         if self._plan.model_failures:
             failure = self._plan.model_failures.pop()
             if failure is not None:
                 raise failure("made to fail")
             return self._answer_not_finite(frame)
-        return self._dehazer(frame, out)
+        return self._dehazer(frame, *more)
 
     def _answer_not_finite(self, frame: np.ndarray) -> np.ndarray:
         """The network's own answer, made NaN on its way to the arithmetic that looks for that."""
@@ -217,7 +217,7 @@ def soak(bundle: Path, frames: int, fps: float, every: int = EVERY, report: Any 
     Returns:
         What was measured, and `failures`: a line for each promise that was not kept.
     """
-    keep_heap_whole()  # as edge.run does
+    keep_heap()  # as edge.run does
     process = psutil.Process()
     rng = np.random.default_rng(0)
     pictures = [rng.integers(0, 256, (480, 640, 3), np.uint8) for _ in range(4)]

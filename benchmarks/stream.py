@@ -30,6 +30,7 @@ import numpy as np
 import edge
 from edge import command
 from edge.dehazer import Dehazer
+from edge.errors import EdgeError
 from edge.streams.controls import Controls
 from edge.streams.events import Events
 from edge.streams.frame import Frame
@@ -50,7 +51,7 @@ class Untouched:
 
     device, precision, cell, smoother, strength = "none", "none", None, None, 1.0
 
-    def __call__(self, frame: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:  # noqa: ARG002
+    def __call__(self, frame: np.ndarray, *more: np.ndarray | None) -> np.ndarray:  # noqa: ARG002
         return frame
 
     def close(self) -> None:
@@ -63,7 +64,7 @@ class Remembered(Untouched):
     def __init__(self, pictures: list[np.ndarray]) -> None:
         self._pictures = iter(pictures)
 
-    def __call__(self, frame: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:  # noqa: ARG002
+    def __call__(self, frame: np.ndarray, *more: np.ndarray | None) -> np.ndarray:  # noqa: ARG002
         return next(self._pictures)
 
 
@@ -87,6 +88,8 @@ def frames_per_second(source: Any, sink: str, model: Any, preview: bool = False)
     seconds = time.perf_counter() - began
     if page is not None:
         page.close()
+    if faulty := stream.faulty_frames():
+        raise EdgeError(faulty[0])
     return stream.figures.sinks[0].delivered / seconds
 
 

@@ -128,13 +128,13 @@ def _run(args: argparse.Namespace, source: Spec, sinks: list[Spec]) -> int:
     from edge.streams.controls import Controls
     from edge.streams.events import Events
     from edge.streams.intake import IntakeOptions
-    from edge.streams.memory import keep_heap_whole
+    from edge.streams.memory import keep_heap
     from edge.streams.session import Session
     from edge.streams.sinks import make_sink
     from edge.streams.sources import make_source
     from edge.streams.stream import Stream, StreamOptions
 
-    keep_heap_whole()
+    keep_heap()
     live = make_source(source, args.fps).live
     smooth_s = args.smooth if args.smooth is not None else 0.0 if source.kind == "pictures" else 0.2
     controls = Controls(args.strength, smooth_s, args.auto)

@@ -7,7 +7,7 @@ from collections import deque
 
 from edge.streams.frame import Frame
 
-LIMIT_BYTES = 64 * 2**20
+LIMIT_BYTES = 8 * 2**20
 
 
 class Closed(Exception):
@@ -18,7 +18,7 @@ class Mailbox:
     """A queue of frames between one writer and one reader.
 
     Args:
-        depth: how many frames may wait; never more than 64 MiB of them, but always one.
+        depth: how many frames may wait; never more than 8 MiB of them, but always one.
         newest_wins: a full mailbox gives up its oldest frame rather than make the writer wait. Audio that came
             with a frame given up goes to the next.
     """

@@ -19,6 +19,8 @@ from edge.streams.sinks.fit import fit
 
 OPTIONS = ("codec", "crf", "bitrate", "preset")
 CODECS = {"h264": "libx264", "hevc": "libx265"}
+PRESET, PRESETS_LOOKAHEAD = "veryfast", 10
+LOOKAHEAD_BYTES = 24 * 2**20  # what x264 may hold to look ahead at; it keeps 3 bytes for each pixel of a waiting frame
 FULL, LIMITED = 2, 1
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -140,8 +142,7 @@ class Encoder:
         else:
             context.bit_rate = 8 * info.width * info.height
         if software:
-            tune = {"tune": "zerolatency"} if self._live else {}
-            context.options = {**context.options, "preset": self._options.get("preset", "veryfast"), **tune}
+            context.options = {**context.options, **self._pace(codec, info.width * info.height)}
         self._colour = info.colour.with_matrix_for(info.width, info.height)
         context.colorspace = self._colour.matrix
         context.color_primaries = self._colour.primaries
@@ -149,6 +150,17 @@ class Encoder:
         context.color_range = FULL if self._colour.full_range else LIMITED
         self._video = video
         self._last_pts = -1
+
+    def _pace(self, codec: str, pixels: int) -> dict[str, str]:
+        """How long the encoder thinks, and how many frames it holds meanwhile."""
+        options = {"preset": self._options.get("preset", PRESET)}
+        if codec == "libx265":
+            options["x265-params"] = "log-level=none"  # it writes to standard error by itself
+        if self._live:
+            options["tune"] = "zerolatency"
+        elif codec == "libx264" and options["preset"] == PRESET:
+            options["rc-lookahead"] = str(min(PRESETS_LOOKAHEAD, max(1, LOOKAHEAD_BYTES // (3 * pixels))))
+        return options
 
     def _add_audio(self, info: StreamInfo, events: Events | None) -> None:
         self._audio = None

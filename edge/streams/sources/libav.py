@@ -76,6 +76,8 @@ class LibavSource:
         self._rate = video.average_rate or video.guessed_rate
         self._expected = video.frames if not self.live else 0
         self._frames = self._decoded(video, audio)
+        if audio is not None and not self.live:
+            self._frames = _one_behind(self._frames)
         context = video.codec_context
         return StreamInfo(
             context.width,
@@ -161,6 +163,21 @@ class LibavSource:
         if key != self._turn_key:
             self._turn_key, self._quarter_turns = key, round(frame.rotation / 90) % 4
         return self._quarter_turns
+
+
+def _one_behind(frames: Iterator[Any]) -> Iterator[Any]:
+    """The same, each only when the next is there: so the last frame takes along the sound that comes after it."""
+    held = next(frames, None)
+    while held is not None:
+        fault: Exception | None = None
+        try:
+            following = next(frames, None)
+        except Exception as error:  # comes after the frame that is held
+            following, fault = None, error
+        yield held
+        if fault is not None:
+            raise fault
+        held = following
 
 
 def to_rgb(frame: Any, reformatter: Any) -> tuple[np.ndarray, bool]:
