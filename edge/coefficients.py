@@ -17,8 +17,6 @@ runs on a small grid only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 
@@ -31,36 +29,65 @@ AIRLIGHT_SCALE = 1.1
 LARGEST_LOG_GAIN = 3.5
 
 
-def decode(cell: np.ndarray, airlight: np.ndarray, strength: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Gain and bias of every cell, for pictures in [0, 1].
+class Decoder:
+    """Decodes the answer to each frame, in buffers that are kept; they are made anew when the grid's size changes."""
 
-    Args:
-        cell: float32 (h, w, 7), the network's raw answer: density, tint (R, G, B), shift (R, G, B).
-        airlight: float32 (3,), raw.
-        strength: how much of the haze to remove, in [0, 1.5]: the density taken is d * strength. At 0 the gain is
-            exactly 1 and the bias exactly 0.
+    def __init__(self) -> None:
+        self._shape: tuple[int, ...] = ()
 
-    Returns:
-        gain and bias, float32 (h, w, 3) each: clear = gain * hazy + bias.
-    """
-    # Plane by plane: the image library's arithmetic on contiguous planes is several times as fast as numpy's on
-    # interleaved channels.
-    planes: Sequence[np.ndarray] = cv2.split(np.ascontiguousarray(cell, np.float32))
-    density, *rest = planes
-    density = cv2.exp(DENSITY_SLOPE * density + DENSITY_OFFSET)
-    density = strength * cv2.log(density + 1)  # softplus
-    veil: np.ndarray = 1 - cv2.exp(-density)
-    veil *= SHIFT_SCALE
-    light = (AIRLIGHT_SCALE / (1 + np.exp(-airlight.astype(np.float64)))).tolist()
-    gains, biases = [], []
-    for tint, shift, of_light in zip(rest[:3], rest[3:], light, strict=True):
+    def __call__(self, cell: np.ndarray, airlight: np.ndarray, strength: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+        """Gain and bias of every cell, for pictures in [0, 1].
+
+        Args:
+            cell: float32 (h, w, 7), the network's raw answer: density, tint (R, G, B), shift (R, G, B).
+            airlight: float32 (3,), raw.
+            strength: how much of the haze to remove, in [0, 1.5]: the density taken is d * strength. At 0 the gain is
+                exactly 1 and the bias exactly 0.
+
+        Returns:
+            gain and bias, float32 (h, w, 3) each: clear = gain * hazy + bias. The next call writes to the same arrays.
+        """
+        if cell.shape != self._shape:
+            self._make_buffers(*cell.shape[:2])
+        # Plane by plane: arithmetic on whole planes is several times as fast as on interleaved channels.
+        cv2.transpose(np.ascontiguousarray(cell, np.float32).reshape(-1, CHANNELS), self._planes)
+        density, tint, shift = self._planes[0], self._planes[1:4], self._planes[4:]
+        density *= DENSITY_SLOPE
+        density += DENSITY_OFFSET
+        cv2.exp(density, density)
+        density += 1
+        cv2.log(density, density)  # softplus
+        density *= strength
+        np.negative(density, out=self._veil)
+        cv2.exp(self._veil, self._veil)
+        np.subtract(1, self._veil, out=self._veil)
+        self._veil *= SHIFT_SCALE
+
         tint *= TINT_SCALE
         np.clip(tint, -1, 1, out=tint)
         tint += 1
-        log_gain = cv2.min(cv2.multiply(tint, density), LARGEST_LOG_GAIN)  # type: ignore[call-overload]
-        gain = cv2.exp(log_gain)
+        gain = np.multiply(tint, density, out=tint)
+        np.minimum(gain, LARGEST_LOG_GAIN, out=gain)
+        cv2.exp(gain, gain)
+
         np.clip(shift, -1, 1, out=shift)
-        shift = cv2.multiply(shift, veil)
-        gains.append(gain)
-        biases.append(cv2.addWeighted(gain, -of_light, shift, 1, of_light))
-    return cv2.merge(gains), cv2.merge(biases)
+        shift *= self._veil
+        light = AIRLIGHT_SCALE / (1 + np.exp(-airlight.astype(np.float64)))
+        bias = np.subtract(1, gain, out=self._bias_planes)
+        bias *= light.astype(np.float32)[:, None]
+        bias += shift
+        for planes, merged in ((gain, self._gain), (bias, self._bias)):
+            cv2.merge([plane.reshape(self._shape[:2]) for plane in planes], merged)
+        return self._gain, self._bias
+
+    def _make_buffers(self, height: int, width: int) -> None:
+        self._shape = (height, width, CHANNELS)
+        self._planes = np.empty((CHANNELS, height * width), np.float32)
+        self._veil = np.empty(height * width, np.float32)
+        self._bias_planes = np.empty((3, height * width), np.float32)
+        self._gain, self._bias = np.empty((2, height, width, 3), np.float32)
+
+
+def decode(cell: np.ndarray, airlight: np.ndarray, strength: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    """`Decoder` for one answer: gain and bias, in arrays of their own."""
+    return Decoder()(cell, airlight, strength)

@@ -57,6 +57,7 @@ class GridMethod:
     def __init__(self, network: Network, width: int, height: int) -> None:
         self._network = network
         self._grid = GridApply(width, height)
+        self._decode = coefficients.Decoder()
         self.smoother: Smoother | None = None
         self.cell: np.ndarray | None = None
 
@@ -73,7 +74,7 @@ class GridMethod:
             cell, airlight = self.smoother(small, cell, airlight)
         self.cell = cell
         answered = time.perf_counter()
-        gain, bias = coefficients.decode(cell, airlight, strength)
+        gain, bias = self._decode(cell, airlight, strength)
         out = self._grid.apply(frame, gain, bias, out)
         done = time.perf_counter()
         return out, FrameTiming((reduced - start) * 1e3, (answered - reduced) * 1e3, (done - answered) * 1e3)

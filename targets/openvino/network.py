@@ -50,7 +50,7 @@ class OpenVINONetwork:
 
     def __call__(self, picture: np.ndarray) -> tuple[np.ndarray, ...]:
         np.copyto(self._picture, picture)
-        self._request.infer()
+        self._request.infer(share_outputs=True)  # else it copies its answers, to return them
         return self._answers
 
     def close(self) -> None:
