@@ -62,7 +62,7 @@ def accuracy_against_latency(entries: Sequence[Entry], wish: Wish) -> dict[str, 
             shape=alt.Shape(
                 "precision:N",
                 scale=alt.Scale(domain=shapes, range=[SHAPES.get(s, "cross") for s in shapes]),
-                legend=alt.Legend(title="precision"),
+                legend=alt.Legend(title="precision", columns=_legend_columns(alt, 3)),
             ),
             tooltip=[
                 alt.Tooltip("bundle:N"),
@@ -245,8 +245,8 @@ def _colours(alt: Any, series: int) -> Any:
     return alt.Scale(range=PALETTE) if series <= len(PALETTE) else alt.Scale(scheme="tableau20")
 
 
-def _legend_columns(alt: Any) -> Any:
-    return alt.ExprRef("width < 520 ? 1 : 2")  # a telephone has room for one
+def _legend_columns(alt: Any, most: int = 2) -> Any:
+    return alt.ExprRef(f"width < 520 ? 1 : {most}")  # a telephone has room for one
 
 
 def _scale(alt: Any, spread: float) -> Any:

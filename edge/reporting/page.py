@@ -108,6 +108,8 @@ def render(content: Content) -> str:
         front=pareto(scored),
         charts=_charts(entries, scored, content),
         bars=min(len(entries), charts.MOST_BARS),
+        sustained=_sustained(entries),
+        lines=charts.MOST_LINES,
         pictures=pictures(entries, content.verdicts),
         error_maps=error_maps(entries, content.verdicts),
         unmetered=sorted({e.measurement.energy_missing for e in entries if not e.measurement.energy} - {""}),
@@ -170,13 +172,17 @@ def _charts(entries: Sequence[Entry], scored: Sequence[Entry], content: Content)
     made["distribution"] = charts.latency_distribution(list(chosen.values())[: charts.MOST_LINES])
     if scored:
         made["pareto"] = charts.accuracy_against_latency(scored, content.wish)
-    if sustained := [e for e in entries if e.measurement.sustained and e.measurement.sustained.moments]:
+    if sustained := _sustained(entries):
         for name, title in (("fps", "frames a second"), ("temperature_c", "°C"), ("watts", "W")):
             if chart := charts.over_minutes(sustained[: charts.MOST_LINES], name, title):
                 made[name] = chart
     if metered := [e for e in entries if e.measurement.energy]:
         made["energy"] = charts.energy_per_frame(metered[: charts.MOST_BARS])
     return made
+
+
+def _sustained(entries: Sequence[Entry]) -> list[Entry]:
+    return [e for e in entries if e.measurement.sustained and e.measurement.sustained.moments]
 
 
 def _vega() -> str:
