@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     if unknown := sorted({*options.proofs, *options.skip} - set(PROOFS)):
         p.error(f"there is no proof {unknown[0]!r}: choose from {', '.join(PROOFS)}")
     bundles = Bundles(options.model)
-    failed = 0
+    failed, begin = 0, time.monotonic()
     try:
         for name in options.proofs or PROOFS:
             if name in options.skip:
@@ -51,7 +51,11 @@ def main(argv: list[str] | None = None) -> int:
             except ProofFailed as error:
                 failed += 1
                 print(f"FAIL  {name}: {error}", flush=True)
+            except Exception as error:  # the other proofs go on
+                failed += 1
+                print(f"FAIL  {name}: {type(error).__name__}: {error}", flush=True)
             print(f"      {name} took {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)
+        print(f"      all of it took {time.monotonic() - begin:.0f} s", file=sys.stderr, flush=True)
     finally:
         bundles.close()
     return 1 if failed else 0

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.boards.ground import REPOSITORY, Bundles, ProofFailed, made, need_programs, run
+from tests.boards.ground import REPOSITORY, Bundles, ProofFailed, made, mirror, need_programs, run
 
 FRAMES = 300
 HERE = Path(__file__).parent
@@ -24,6 +24,11 @@ VIRTUAL_CAMERA = """\
   supported_formats:
   - width: 640
     height: 480
+    frame_rates:
+    - 30
+    - 30
+  - width: 160
+    height: 120
     frame_rates:
     - 30
     - 30
@@ -49,9 +54,8 @@ def set_up() -> Path:
     need_programs({"debootstrap": "debootstrap", "unshare": "util-linux", "chroot": "coreutils"})
 
     def make(folder: Path) -> None:
-        mirror = run("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages").splitlines()[0]
         packages = ",".join(DEBIAN.split())
-        run("debootstrap", "--variant=minbase", f"--include={packages}", "trixie", folder, mirror)
+        run("debootstrap", "--variant=minbase", f"--include={packages}", "trixie", folder, mirror())
         shutil.copy("/etc/resolv.conf", folder / "etc")
         shutil.copy("/etc/ssl/certs/ca-certificates.crt", folder / "etc/ssl/certs")
         for name in ("project", "bundles", "stand-ins"):
@@ -84,10 +88,12 @@ def prove(folder: Path, bundles: Bundles) -> Iterator[str]:
         raise ProofFailed(f"not {FRAMES} frames came through: {seen}")
     if seen["still_open"] or seen["files_left"] > 0:
         raise ProofFailed(f"{seen['still_open']} requests and {seen['files_left']} files were not given back")
+    if seen["small"] != [160, 120]:
+        raise ProofFailed(f"the network did not see the camera's own small picture, but {seen['small']}")
     yield (
         f"picamera2 {seen['picamera2']} on libcamera's virtual camera (Debian trixie), {bundle.name}: {FRAMES} frames "
         f"into edge.run, {counted[1]} cleared and the others dropped for newer ones, {seen['requests']} requests, at "
-        f"most {seen['most_open']} at once, all given back"
+        f"most {seen['most_open']} at once, all given back; the network saw the camera's own 160x120 picture (lores)"
     )
 
 

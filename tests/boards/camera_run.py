@@ -19,8 +19,10 @@ from picamera2.allocators import LibcameraAllocator
 from picamera2.request import CompletedRequest
 
 from edge import command, run
+from edge.streams.sources.picamera import PicameraSource
 
 make, let_go, begin = CompletedRequest.__init__, CompletedRequest.release, Picamera2.__init__
+read = PicameraSource.read
 
 
 class Count:
@@ -46,6 +48,13 @@ def with_plain_allocator(camera, *arguments, **keywords):
     camera.allocator = LibcameraAllocator(camera.camera)
 
 
+def noting_small(source):
+    """Read a frame, and keep the size of the small picture that came with it."""
+    frame = read(source)
+    noting_small.size = None if frame.small is None else frame.small.shape[1::-1]
+    return frame
+
+
 def main(bundle, frames):
     Picamera2.__init__ = with_plain_allocator
     Picamera2._get_raw_modes = lambda camera: [{"format": "NV12", "size": (640, 480)}]
@@ -54,12 +63,13 @@ def main(bundle, frames):
     # Functions, since a bound method would not be given the request.
     CompletedRequest.__init__ = lambda *a, **k: count.take(*a, **k)  # noqa: PLW0108
     CompletedRequest.release = lambda request: count.give_back(request)  # noqa: PLW0108
+    PicameraSource.read = noting_small
     before = len(os.listdir("/proc/self/fd"))
     status, said = _run(bundle, frames)
     print(json.dumps({
         "status": status, "said": said, "requests": count.made, "still_open": len(count.open_now),
         "most_open": count.most_open, "files_left": len(os.listdir("/proc/self/fd")) - before,
-        "picamera2": version("picamera2"),
+        "picamera2": version("picamera2"), "small": noting_small.size,
     }))  # fmt: skip
 
 

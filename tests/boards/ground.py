@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +17,7 @@ from typing import IO
 
 REPOSITORY = Path(__file__).parents[2]
 SETUP_LIMIT_S = 1500
+PAUSE_S = 10  # before something that needs the network is tried again
 
 
 class ProofFailed(Exception):
@@ -76,8 +79,34 @@ def need_programs(programs: Mapping[str, str]) -> None:
     if not shutil.which("apt-get") or os.geteuid() != 0:
         raise ProofFailed(f"needs {', '.join(missing)}: sudo {' '.join(install)}")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-    run("apt-get", "update", "-q", env=quiet)
-    run(*install, env=quiet)
+    patient = ["-o", "Acquire::Retries=3", "-o", "DPkg::Lock::Timeout=300"]
+
+    def bring() -> None:
+        run("apt-get", "update", "-q", *patient, env=quiet)
+        run(*install, *patient, env=quiet)
+
+    again(bring)
+
+
+def mirror() -> str:
+    """The address that this machine takes Debian's packages from."""
+    listed = run("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages").split()
+    usual = [address for address in listed if "security" not in address and "debian" in address]
+    return (usual or ["http://deb.debian.org/debian/"])[0]
+
+
+def again(bring: Callable[[], None]) -> None:
+    """Do something that needs the network; once more where it fails.
+
+    Raises:
+        ProofFailed: it failed twice.
+    """
+    try:
+        bring()
+    except ProofFailed as error:
+        print(f"      trying again: {str(error).splitlines()[0]}", file=sys.stderr, flush=True)
+        time.sleep(PAUSE_S)
+        bring()
 
 
 def _found(program: str) -> bool:
@@ -87,17 +116,26 @@ def _found(program: str) -> bool:
 def made(name: str, recipe: str, make: Callable[[Path], None]) -> Path:
     """A folder in the cache, made once for each recipe; one that was left half made is made anew.
 
+    A second call at the same time waits for the first.
+
     Args:
         recipe: text that says all that went into it, versions above all.
         make: fills the folder, which is empty, at its final place (some contents know their own path).
     """
     folder = cache() / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     stamp = folder / ".complete"
-    if not stamp.exists():
+
+    def anew() -> None:
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
+        folder.mkdir()
         make(folder)
-        stamp.write_text(recipe)
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with open(folder.with_name(f"{name}.lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # let go of when the file is closed, even by a crash
+        if not stamp.exists():
+            again(anew)
+            stamp.write_text(recipe)
     return folder
 
 

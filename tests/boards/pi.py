@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.boards.ground import REPOSITORY, Bundles, ProofFailed, made, need_programs, run
+from tests.boards.ground import REPOSITORY, Bundles, ProofFailed, made, mirror, need_programs, run
 
 PROCESSORS = {"cortex-a72": "Raspberry Pi 4", "cortex-a76": "Raspberry Pi 5"}
 SCRIPT = Path(__file__).parent / "pi_userland.sh"
@@ -49,7 +49,7 @@ def set_up() -> Path:
     need_programs({"qemu-aarch64-static": "qemu-user-static", "dpkg": "dpkg"})
 
     def make(folder: Path) -> None:
-        run(SCRIPT, folder, *DEBIAN)
+        run(SCRIPT, folder, mirror(), *DEBIAN)
         for machine, platforms in (("aarch64", ARM), ("x86_64", X86)):
             _pip(folder / machine / "common", platforms, COMMON)
             for name, (packages, _) in RUNTIMES.items():

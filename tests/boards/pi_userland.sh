@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# pi_userland.sh DIR PACKAGE...: an aarch64 Debian 12 userland of these packages in DIR, for qemu-user. No root file
-# system and no chroot: packages are unpacked, nothing of them is configured or run.
+# pi_userland.sh DIR MIRROR PACKAGE...: an aarch64 Debian 12 userland of these packages in DIR, for qemu-user. No root
+# file system and no chroot: packages are unpacked, nothing of them is configured or run.
 set -eu
 dir=$(cd "$1" && pwd)
-shift
+mirror=$2
+shift 2
 mkdir -p "$dir"/apt/lists/partial "$dir"/apt/archives/partial "$dir"/debs "$dir"/sys/proc
 : >"$dir/apt/status"
-mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1) # the one this machine uses
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 echo "deb [arch=arm64 signed-by=$keys] $mirror bookworm main" >"$dir/apt/sources.list"
-arm64=(apt-get -q -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o APT::Sandbox::User=root
+arm64=(apt-get -q -o Acquire::Retries=3 -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o APT::Sandbox::User=root
     -o Dir::Etc::SourceList="$dir/apt/sources.list" -o Dir::Etc::SourceParts=/dev/null
     -o Dir::State="$dir/apt" -o Dir::State::Lists="$dir/apt/lists" -o Dir::State::status="$dir/apt/status"
     -o Dir::Cache="$dir/apt" -o Dir::Cache::archives="$dir/apt/archives")

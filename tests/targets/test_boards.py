@@ -6,12 +6,14 @@ import types
 import pytest
 
 from tests.boards import __main__ as boards
+from tests.boards import ground
 from tests.boards.ground import ProofFailed, made, run
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(ground, "PAUSE_S", 0)
 
 
 def stand_in(monkeypatch, name, set_up=lambda: None, prove=lambda place, bundles: iter(["it holds"])):
@@ -62,6 +64,25 @@ def test_a_folder_is_made_once_and_anew_when_its_recipe_changes_or_it_was_cut():
         made("x", "version 3", lambda folder: ((folder / "half").write_text("") and None) or fails())
     again = made("x", "version 3", lambda folder: calls.append(sorted(folder.iterdir())))
     assert calls[-1] == [] and (again / ".complete").exists()
+
+
+def test_a_setup_that_fails_once_is_tried_again_from_an_empty_folder():
+    tries = []
+
+    def make(folder):
+        tries.append(sorted(folder.iterdir()))
+        (folder / "part").write_text("")
+        if len(tries) == 1:
+            raise ProofFailed("the network was gone")
+
+    assert (made("x", "version 1", make) / "part").exists() and tries == [[], []]
+
+
+def test_a_fault_that_nobody_thought_of_fails_the_whole_and_the_others_go_on(monkeypatch, capsys):
+    stand_in(monkeypatch, "npu", set_up=lambda: {}["nothing"])
+    stand_in(monkeypatch, "camera")
+    assert boards.main(["npu", "camera"]) == 1
+    assert capsys.readouterr().out.splitlines() == ["FAIL  npu: KeyError: 'nothing'", "ok    camera: it holds"]
 
 
 def test_a_program_that_fails_is_told_with_its_last_lines():
