@@ -64,7 +64,7 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
         options.say(f"INT8 by ai-edge-quantizer from {len(options.calibration)} pictures")
         content = _quantized(content, options.calibration, (0.0, 1.0) if card.kind == "frame" else (-1.0, 1.0))
     elif options.precision == "fp16":
-        content = _with_float16_weights(content)
+        content = with_float16_weights(content)
     notes |= flatbuffer.summary(content)
     if int8:
         if notes["float_operators"]:
@@ -104,7 +104,8 @@ def _quantized(content: bytes, calibration: Any, output_range: tuple[float, floa
         return bytes(work.quantize(spans, enable_progress_report=False).quantized_model)
 
 
-def _with_float16_weights(content: bytes) -> bytes:
+def with_float16_weights(content: bytes) -> bytes:
+    """A float32 .tflite whose weights are stored in half precision and widened when it is opened."""
     from ai_edge_quantizer import qtyping, quantizer, recipe_manager
 
     recipes = recipe_manager.RecipeManager()
