@@ -44,7 +44,11 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--quick", action="store_true", help="a short run, good for a look, not for a table")
     p.add_argument("--compare", action="store_true", help="bundles take turns in one run, and ratios are given")
     p.add_argument("--sustained", type=_minutes, metavar="MIN", help="then run on for MIN minutes: heat, clock, rate")
-    p.add_argument("--resume", action="store_true", help="leave out what --out already has of this very call")
+    p.add_argument(
+        "--resume",
+        action="store_true",
+        help="leave out what --out already has of this very call, and go on with a --sustained run that was cut",
+    )
     p.add_argument("--size", type=_size, default=(640, 480), metavar="WxH", help="of the frames (default: 640x480)")
     p.add_argument("--threads", type=_count, metavar="N", help="processor threads (default: the target's choice)")
     p.add_argument("--device", default="auto", help="as edge.doctor lists them (default: auto, the best that is here)")
@@ -76,7 +80,7 @@ def main(argv: list[str] | None = None) -> int:
         frames=session.frames_of(args.bundles, data, args.size),
         data=data,
     )
-    bundles = _not_done(args, settings) if args.resume else list(args.bundles)
+    bundles = _left(args, settings) if args.resume else list(args.bundles)
     turns = [bundles] if args.compare else [[path] for path in bundles]
     pictures = Gallery(data)
     for paths in turns:
@@ -117,7 +121,8 @@ def _sustain(opened: Opened, measured: Measurement, file: Path, minutes: float, 
 
     label, written, latest = f"{opened.subject.name}: {minutes:g} minutes", time.monotonic(), measured
     try:
-        for sustained in session.sustain(opened, settings, minutes, show_share(label)):
+        before = measured.sustained.moments if measured.sustained else ()
+        for sustained in session.sustain(opened, settings, minutes, show_share(label), before):
             latest = replace(measured, sustained=sustained)
             if time.monotonic() - written > WRITE_EVERY_S:
                 store.write(latest, file)
@@ -130,28 +135,53 @@ def _sustain(opened: Opened, measured: Measurement, file: Path, minutes: float, 
     return latest
 
 
-def _not_done(args: argparse.Namespace, settings: Settings) -> list[str]:
-    """The bundles that no file in --out answers yet."""
+def _left(args: argparse.Namespace, settings: Settings) -> list[str]:
+    """The bundles that no file in --out answers yet; a sustained run that was cut is brought to its end here."""
     from edge.bundle import Bundle
     from edge.measure import resume
 
-    found = list(resume.done(args.out))
-    left = []
+    found = list(resume.found(args.out))
+    left, answers = [], []
     for path in args.bundles:
-        wanted = {
-            "bundle": Bundle.read(path).digest,
-            "data": settings.data.digest if settings.data else None,
-            "device_asked": settings.device,
-            "threads": settings.threads,
-            "width": args.size[0],
-            "height": args.size[1],
-            "quick": settings.quick,
-        }
-        if any(resume.covers(raw, wanted, args.sustained) for raw in found):
-            command.say(f"{path}: already measured, in {args.out}")
-        else:
+        wanted = resume.Wanted(
+            bundle=Bundle.read(path).digest,
+            machine=settings.machine.id,
+            data=settings.data.digest if settings.data else None,
+            device=settings.device,
+            threads=settings.threads,
+            size=args.size,
+            quick=settings.quick,
+            minutes=args.sustained,
+        )
+        answers.append(next((m for _, m in reversed(found) if wanted.answered(m)), None))
+        begun = next(((file, m) for file, m in reversed(found) if wanted.begun(m) is not None), None)
+        if answers[-1] is None and begun is not None:
+            _go_on(path, *begun, args.sustained, settings)
+        elif answers[-1] is None:
             left.append(path)
+    if args.compare and not resume.in_turns(answers):
+        left = list(args.bundles)
+    for path, answer in zip(args.bundles, answers, strict=True):
+        if answer is not None and path not in left:
+            command.say(f"{path}: already measured, in {args.out}")
     return left
+
+
+def _go_on(path: str, file: Path, measured: Measurement, minutes: float, settings: Settings) -> None:
+    """Bring a sustained run to its end: the minutes that it had count."""
+    from edge.measure import loop, session
+
+    opened = session.open_bundle(path, settings)
+    try:
+        loop.warm_up(opened.dehaze, settings.frames, settings.plan)
+        if measured.sustained is not None:
+            passed = measured.sustained.moments[-1].at_s / 60
+            command.say(f"{path}: goes on at minute {passed:.1f}, in {file}")
+            pause = f"the sustained run paused at minute {passed:.1f}"
+            measured = replace(measured, marks=(*measured.marks, pause))
+        _sustain(opened, measured, file, minutes, settings)
+    finally:
+        opened.close()
 
 
 def show_share(label: str) -> Callable[[float], None]:

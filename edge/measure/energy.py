@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -37,6 +37,8 @@ class Meter(Protocol):
 
     source: str
 
+    at_once: bool  # whether a sample costs next to no time and tells of this very moment
+
     def sample(self) -> None: ...
 
     def joules(self) -> float | None:
@@ -57,7 +59,7 @@ def find_meter(root: Path = sysfs.ROOT) -> tuple[Meter | None, str]:
             return RAPL(counters), ""
         return None, f"only root may read RAPL's counters here: sudo chmod a+r {counters[0].path}"
     if power := sysfs.input_power_w(root):
-        return PowerMeter(f"INA3221, {power[1]}", lambda: (sysfs.input_power_w(root) or (None, ""))[0]), ""
+        return PowerMeter(f"INA3221, {power[1]}", lambda: (sysfs.input_power_w(root) or (None, ""))[0], True), ""
     if shutil.which("tegrastats"):
         return Tegrastats(), ""
     if (watts := raspberry.parse_power(ask("vcgencmd", "pmic_read_adc"))) is not None and watts > 0:
@@ -66,8 +68,55 @@ def find_meter(root: Path = sysfs.ROOT) -> tuple[Meter | None, str]:
     return None, "no meter on this machine (looked for RAPL, INA3221, tegrastats, vcgencmd pmic_read_adc)"
 
 
+class Split:
+    """Tells apart what subjects that take turns use.
+
+    Args:
+        meter: None for none; where there are several subjects, one that tells at once.
+        subjects: how many.
+    """
+
+    def __init__(self, meter: Meter | None, subjects: int) -> None:
+        self._meter = meter
+        self._joules = [0.0] * subjects
+        self._seen = 0.0
+        self._look()
+
+    def turn(self, index: int) -> None:
+        """A turn of that subject has ended."""
+        self._joules[index] += self._look()
+
+    def finish(self, timed: Sequence[tuple[float, int]]) -> list[Energy | None]:
+        """Closes the meter; what each has used, None where nothing was metered.
+
+        Args:
+            timed: seconds and frames of each.
+        """
+        if self._meter is None:
+            return [None for _ in timed]
+        if len(timed) == 1:
+            self.turn(0)  # a meter that is read now and then has been read since the last turn
+        self._meter.close()
+        source = self._meter.source
+        return [
+            Energy(source, joules, seconds, frames, 1e3 * joules / frames) if joules > 0 else None
+            for joules, (seconds, frames) in zip(self._joules, timed, strict=True)
+        ]
+
+    def _look(self) -> float:
+        """Joules since the last look."""
+        if self._meter is None:
+            return 0.0
+        if self._meter.at_once:
+            self._meter.sample()
+        before, self._seen = self._seen, self._meter.joules() or 0.0
+        return self._seen - before
+
+
 class RAPL:
     """Sums the growth of counters, which wrap."""
+
+    at_once = True
 
     def __init__(self, counters: list[sysfs.EnergyCounter]) -> None:
         self.source = "RAPL, " + ", ".join(c.name for c in counters)
@@ -103,8 +152,8 @@ class RAPL:
 class PowerMeter:
     """Integrates power over time, trapezium by trapezium."""
 
-    def __init__(self, source: str, read_watts: Callable[[], float | None]) -> None:
-        self.source = source
+    def __init__(self, source: str, read_watts: Callable[[], float | None], at_once: bool = False) -> None:
+        self.source, self.at_once = source, at_once
         self._read = read_watts
         self._joules: float | None = None
         self._last: tuple[float, float] | None = None

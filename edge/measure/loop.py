@@ -95,15 +95,15 @@ def measure(
     subjects: Sequence[Timed],
     frames: Sequence[np.ndarray],
     plan: Plan,
-    between: Callable[[float], None] = lambda share: None,
+    between: Callable[[float, int], None] = lambda share, index: None,
 ) -> list[Series]:
     """Time subjects on frames. Several take turns of a quarter of a second, in an order that changes every round.
 
     Args:
         subjects: warmed up (see `warm_up`).
         frames: uint8 RGB, all of one size; used one after the other, again and again.
-        between: called between turns (timed as overhead, not as part of any frame) with the share of the work done,
-            in [0, 1].
+        between: called after each turn (timed as overhead, not as part of any frame) with the share of the work done,
+            in [0, 1], and whose turn it was.
     """
     source = Source(frames)
     series = [Series() for _ in subjects]
@@ -113,7 +113,7 @@ def measure(
         for index in [*order[turn % len(subjects) :], *order[: turn % len(subjects)]]:
             begin = time.perf_counter()
             _turn(subjects[index], source, series[index])
-            between(min(_share(s, plan) for s in series))
+            between(min(_share(s, plan) for s in series), index)
             series[index].seconds += time.perf_counter() - begin
         turn += 1
     return series
@@ -138,7 +138,7 @@ def sustain(
     """Frames without pause for a long time; only a window of them is kept at once.
 
     Args:
-        between: as of `measure`.
+        between: called after each quarter of a second with the share of the time that has passed, in [0, 1].
     """
     source, begin = Source(frames), time.perf_counter()
     elapsed = 0.0

@@ -111,30 +111,28 @@ def subject_of(bundle: Bundle) -> Subject:
 
 
 def run(opened: Sequence[Opened], settings: Settings, progress: Progress) -> list[Measurement]:
-    """Time what was opened; several take turns, and all have the same conditions and no energy of their own.
+    """Time what was opened; several take turns, and all have the same conditions.
 
     Returns:
         A measurement each, without quality.
     """
     warmed = [loop.warm_up(o.dehaze, settings.frames, settings.plan) for o in opened]
-    meter, missing = energy.find_meter() if len(opened) == 1 else (None, "not metered while bundles take turns")
+    meter, missing = energy.find_meter()
+    if meter is not None and len(opened) > 1 and not meter.at_once:
+        missing = f"{meter.source} is read too seldom to tell bundles apart that take turns"
+        meter.close()
+        meter = None
     monitor = conditions.Monitor(meter=meter)
+    used = energy.Split(meter, len(opened))
 
-    def between(share: float) -> None:
+    def between(share: float, index: int) -> None:
         monitor.sample()
+        used.turn(index)
         progress(share)
 
     series = loop.measure([o.dehaze for o in opened], settings.frames, settings.plan, between)
     seen = monitor.finish()
-    used = None
-    if meter is not None:
-        joules = meter.joules()
-        if joules:
-            frames = series[0].runs
-            used = energy.Energy(meter.source, joules, series[0].seconds, frames, 1e3 * joules / frames)
-        else:
-            missing = f"{meter.source} gave no reading"
-        meter.close()
+    energies = used.finish([(s.seconds, s.runs) for s in series])
     peak = sysfs.peak_resident_mb()
     return [
         Measurement(
@@ -155,13 +153,13 @@ def run(opened: Sequence[Opened], settings: Settings, progress: Progress) -> lis
             startup=o.startup,
             latency=latency(s, warmup_runs),
             conditions=seen,
-            energy=used,
-            energy_missing=missing,
+            energy=spent,
+            energy_missing=missing if meter is None or spent else f"{meter.source} gave no reading",
             memory=Memory(o.before_mb, peak) if o.before_mb and peak and len(opened) == 1 else None,
             ratios=ratios_to(series[0], s, opened[0].subject) if s is not series[0] else (),
             marks=(*_marks_of_run(o, settings), *conditions.marks(seen)),
         )
-        for o, s, warmup_runs in zip(opened, series, warmed, strict=True)
+        for o, s, warmup_runs, spent in zip(opened, series, warmed, energies, strict=True)
     ]
 
 
@@ -201,8 +199,16 @@ def latency(series: loop.Series, warmup_runs: int) -> Latency:
     )
 
 
-def sustain(opened: Opened, settings: Settings, minutes: float, progress: Progress) -> Iterator[Sustained]:
-    """What a long run looks like: after every ten seconds all of it so far, marked as cut until it is whole."""
+def sustain(
+    opened: Opened, settings: Settings, minutes: float, progress: Progress, before: Sequence[Moment] = ()
+) -> Iterator[Sustained]:
+    """What a long run looks like: after every ten seconds all of it so far, marked as cut until it is whole.
+
+    Args:
+        before: what was seen of it until it was cut; its time counts.
+    """
+    passed = before[-1].at_s if before else 0.0
+    seconds = max(0.0, 60 * minutes - passed)
     meter, _ = energy.find_meter()
     monitor = conditions.Monitor(meter=meter)
 
@@ -210,12 +216,12 @@ def sustain(opened: Opened, settings: Settings, minutes: float, progress: Progre
         monitor.sample()
         progress(share)
 
-    moments: list[Moment] = []
+    moments = list(before)
     try:
-        for window in loop.sustain(opened.dehaze, settings.frames, 60 * minutes, WINDOW_S, between):
+        for window in loop.sustain(opened.dehaze, settings.frames, seconds, WINDOW_S, between):
             moments.append(
                 Moment(
-                    at_s=window.at_s,
+                    at_s=passed + window.at_s,
                     fps=window.fps,
                     p50_ms=statistics.percentile(window.times_ms, 50),
                     p90_ms=statistics.percentile(window.times_ms, 90),
@@ -224,7 +230,7 @@ def sustain(opened: Opened, settings: Settings, minutes: float, progress: Progre
                     watts=meter.watts() if meter is not None else None,
                 )
             )
-            yield Sustained(minutes, tuple(moments), cut=window.at_s < 60 * minutes)
+            yield Sustained(minutes, tuple(moments), cut=window.at_s < seconds)
     finally:
         if meter is not None:
             meter.close()

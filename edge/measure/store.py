@@ -69,14 +69,28 @@ def read(path: Path) -> Measurement:
         raise MeasurementError(
             f"{path}: made by a newer version (schema {version}, this one reads up to {SCHEMA}); update draco-edge"
         )
-    while raw["schema"] < SCHEMA:
-        raw = UPGRADES[raw["schema"]](raw)
+    raw = _upgraded(raw)
     if fault := _fault(raw):
         raise MeasurementError(f"{path}: {fault}")
-    measurement = _build(Measurement, {k: v for k, v in raw.items() if k not in ("kind", "schema")})
+    measurement = build(raw)
     if fault := _disagreement(measurement.latency):
         raise MeasurementError(f"{path}: {fault}")
     return measurement
+
+
+def build(raw: dict[str, Any]) -> Measurement:
+    """A measurement from JSON that is believed to be one: of any schema version that this program knows, unvalidated.
+
+    Raises:
+        LookupError, TypeError, AttributeError: it is none.
+    """
+    return _build(Measurement, {k: v for k, v in _upgraded(raw).items() if k not in ("kind", "schema")})
+
+
+def _upgraded(raw: dict[str, Any]) -> dict[str, Any]:
+    while raw["schema"] != SCHEMA:
+        raw = UPGRADES[raw["schema"]](raw)
+    return raw
 
 
 def _parsed(data: bytes) -> Any:

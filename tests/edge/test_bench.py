@@ -95,20 +95,51 @@ def test_a_second_call_with_resume_measures_only_what_is_missing(grid_bundle, op
     assert out.splitlines()[-1] == str(tmp_path)
 
 
-def test_a_sustained_run_that_is_cut_keeps_what_it_has(openvino_bundle, tmp_path):
-    command = [sys.executable, "-m", "edge.bench", openvino_bundle, "--quick", "--threads", "1", "--sustained", "5"]
-    process = subprocess.Popen([*map(str, command), "--out", str(tmp_path)], stderr=subprocess.PIPE, text=True)
+def test_bundles_in_turns_are_measured_again_together(grid_bundle, openvino_bundle, tmp_path, capsys):
+    """A ratio needs both in one run: one that was measured alone does not answer the call."""
+    common = ["--quick", "--threads", "1", "--size", "160x120", "--out", str(tmp_path)]
+    both = [str(grid_bundle), str(openvino_bundle), "--compare", "--resume", *common]
+    assert bench.main([str(grid_bundle), *common]) == 0
+    time.sleep(1.1)  # a file's name tells seconds
+    assert bench.main(both) == 0
+    assert len(list(tmp_path.glob("*.json"))) == 3
+    capsys.readouterr()
+    assert bench.main(both) == 0
+    assert capsys.readouterr().err.count("already measured") == 2
+    assert len(list(tmp_path.glob("*.json"))) == 3
+
+
+def test_a_sustained_run_that_is_cut_keeps_what_it_has_and_goes_on(openvino_bundle, tmp_path, capsys):
+    arguments = [str(openvino_bundle), "--quick", "--threads", "1", "--sustained", "0.5", "--out", str(tmp_path)]
+    (tmp_path / "torn.json").write_text('{"kind": "draco-edge measurement", "schema": 2, "run": []}')
+    process = subprocess.Popen([sys.executable, "-m", "edge.bench", *arguments], stderr=subprocess.PIPE, text=True)
     for _ in range(600):
-        if list(tmp_path.glob("*.json")):
+        if list(tmp_path.glob("*openvino*.json")):
             break
         time.sleep(0.1)
-    time.sleep(16)
+    time.sleep(15)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=30) == 130
-    (file,) = tmp_path.glob("*.json")
-    sustained = store.read(file).sustained
-    assert sustained.cut and sustained.minutes == 5
-    assert 9 < sustained.moments[0].at_s < 20
+    (file,) = tmp_path.glob("*openvino*.json")
+    cut = store.read(file)
+    assert cut.sustained.cut and cut.sustained.minutes == 0.5
+    assert 9 < cut.sustained.moments[0].at_s < 20
+
+    start = time.monotonic()
+    assert bench.main([*arguments, "--resume"]) == 0
+    assert time.monotonic() - start < 28, "the seconds that it had count"
+    (file,) = tmp_path.glob("*openvino*.json")
+    whole = store.read(file)
+    assert not whole.sustained.cut
+    assert whole.latency == cut.latency, "what was timed is not timed again"
+    seen = len(cut.sustained.moments)
+    assert whole.sustained.moments[:seen] == cut.sustained.moments
+    times = [m.at_s for m in whole.sustained.moments]
+    assert times == sorted(times) and times[-1] == pytest.approx(30, abs=1)
+    assert any(mark.startswith("the sustained run paused at minute 0.") for mark in whole.marks)
+    capsys.readouterr()
+    assert bench.main([*arguments, "--resume"]) == 0
+    assert "already measured" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

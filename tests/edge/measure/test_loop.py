@@ -96,7 +96,7 @@ def test_subjects_take_turns_in_changing_order():
 def test_measuring_takes_less_than_two_percent_for_itself():
     monitor, shares = conditions.Monitor(), []
     for _ in range(3):  # what another program takes between two frames counts as overhead too
-        series = loop.measure([Sleeper(1)], FRAMES, loop.Plan(0, 0, 100, 1.0), lambda share: monitor.sample())[0]
+        series = loop.measure([Sleeper(1)], FRAMES, loop.Plan(0, 0, 100, 1.0), lambda share, index: monitor.sample())[0]
         shares.append(session.latency(series, 0).overhead_share)
     assert min(shares) < 0.02
 

@@ -1,0 +1,90 @@
+"""Each bundle's energy is its own, also where bundles take turns."""
+
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from edge.measure import energy, loop, record, session
+from edge.measure.machine import this_machine
+from edge.method import FrameTiming
+
+FRAME = np.zeros((4, 4, 3), np.uint8)
+
+
+class Meter:
+    """Counts what the subjects say they use."""
+
+    source, at_once, closed = "a meter", True, False
+
+    def __init__(self):
+        self.used = self.told = 0.0
+
+    def sample(self):
+        self.told = self.used
+
+    def joules(self):
+        return self.told
+
+    def watts(self):
+        return None
+
+    def close(self):
+        self.closed = True
+
+
+class Subject:
+    """Takes a millisecond and some joules for each frame."""
+
+    def __init__(self, meter, joules):
+        self.meter, self.joules, self.timing = meter, joules, FrameTiming(0.1, 0.8, 0.1)
+
+    def __call__(self, frame):
+        time.sleep(0.001)
+        self.meter.used += self.joules
+        return frame
+
+
+def measured(monkeypatch, meter, *joules, reason=""):
+    """Measurements of subjects that use so many joules a frame."""
+    monkeypatch.setattr(energy, "find_meter", lambda: (meter, reason))
+    subject = record.Subject("a", "", "frame", {}, "opencv", "fp32", 0)
+    startup = record.Startup(0.0, 0.0, 0.0)
+    settings = session.Settings(
+        machine=this_machine(), command="", device="CPU", threads=1, plan=loop.Plan(2, 0, 50, 1.2), quick=False,
+        frames=(FRAME,), data=None,
+    )  # fmt: skip
+    opened = [
+        session.Opened(replace(subject, name=str(j)), Subject(meter, j), "CPU", "fp32", startup, "", None)
+        for j in joules
+    ]
+    return session.run(opened, settings, lambda share: None)
+
+
+def test_energy_of_one_is_all_that_the_meter_saw(monkeypatch):
+    meter = Meter()
+    (m,) = measured(monkeypatch, meter, 0.5)
+    assert m.energy.mj_per_frame == pytest.approx(500)
+    assert m.energy.frames == m.latency.runs and meter.closed
+
+
+def test_bundles_that_take_turns_have_energy_of_their_own(monkeypatch):
+    first, second = measured(monkeypatch, Meter(), 0.5, 2.0)
+    assert first.energy.mj_per_frame == pytest.approx(500)
+    assert second.energy.mj_per_frame == pytest.approx(2000)
+    assert second.energy.joules == pytest.approx(2 * second.energy.frames)
+
+
+def test_a_meter_that_is_read_now_and_then_tells_one_bundle_but_not_two(monkeypatch):
+    meter = Meter()
+    meter.at_once = False
+    (alone,) = measured(monkeypatch, meter, 0.5)
+    assert alone.energy.mj_per_frame == pytest.approx(500, rel=0.2), "the first frames go before the first reading"
+    for m in measured(monkeypatch, meter, 0.5, 2.0):
+        assert m.energy is None and "too seldom to tell bundles apart" in m.energy_missing
+
+
+def test_a_meter_that_says_nothing_is_not_zero(monkeypatch):
+    for m in measured(monkeypatch, Meter(), 0.0, 0.0):
+        assert m.energy is None and m.energy_missing == "a meter gave no reading"
