@@ -1,0 +1,73 @@
+"""Banding is what it is called: it grows with the height of the steps, and noise, texture and flat areas have none."""
+
+import numpy as np
+import pytest
+
+from edge.errors import FrameError
+from edge.measure.banding import FLAT_SHARE, FLAT_WINDOW, LARGEST_STEP, WINDOW, banding
+
+HEIGHT, WIDTH = 90, 160
+
+
+def grey(plane):
+    return np.repeat(np.clip(np.rint(plane), 0, 255).astype(np.uint8)[..., None], 3, axis=2)
+
+
+def sky(step):
+    """A gradient of 40 grey levels, in steps of this height."""
+    ramp = 100 + 40 * np.arange(WIDTH) / WIDTH
+    return grey(np.tile(np.floor(ramp / step) * step, (HEIGHT, 1)))
+
+
+def test_higher_steps_are_more_banding():
+    found = [banding(sky(step)) for step in (1, 2, 4)]
+    assert found == sorted(found) and found[0] < 0.5 * found[2]
+
+
+def test_noise_texture_and_one_flat_area_have_none():
+    rng = np.random.default_rng(0)
+    assert banding(grey(rng.uniform(0, 255, (HEIGHT, WIDTH)))) == 0
+    assert banding(grey(100 + 40 * (np.indices((HEIGHT, WIDTH)).sum(0) % 2))) == 0
+    assert banding(grey(np.full((HEIGHT, WIDTH), 120))) == 0
+
+
+def test_an_edge_is_not_a_band():
+    assert banding(grey(np.where(np.arange(WIDTH) < 80, 60, 180) * np.ones((HEIGHT, 1)))) == 0
+
+
+def test_it_agrees_with_a_count_pixel_by_pixel():
+    picture = sky(3)[:30, :60].copy()
+    picture[10:14, 20:30] += 1
+
+    assert banding(picture) == pytest.approx(counted(picture[..., 0].astype(int)), abs=1e-5)
+
+
+def counted(levels):
+    """The same in plain loops."""
+    height, width = levels.shape
+    equal = np.zeros((height, width))
+    equal[:-1, :-1] = (levels[:-1, :-1] == levels[:-1, 1:]) & (levels[:-1, :-1] == levels[1:, :-1])
+    half = FLAT_WINDOW // 2
+    mirrored = np.pad(equal, half, mode="symmetric")
+    flat = np.array(
+        [
+            [mirrored[y : y + FLAT_WINDOW, x : x + FLAT_WINDOW].mean() >= FLAT_SHARE - 1e-6 for x in range(width)]
+            for y in range(height)
+        ]
+    )
+    total, half = 0.0, WINDOW // 2
+    for y, x in zip(*np.nonzero(flat), strict=True):
+        around = np.s_[max(0, y - half) : y + half + 1, max(0, x - half) : x + half + 1]
+        counts = np.bincount(levels[around][flat[around]], minlength=300)
+        p = counts / WINDOW**2
+        own = levels[y, x]
+        total += max(
+            k * p[own] * max(p[own + k * side] / (p[own] + p[own + k * side]) for side in (-1, 1))
+            for k in range(1, LARGEST_STEP + 1)
+        )
+    return total / levels.size
+
+
+def test_other_pictures_are_refused():
+    with pytest.raises(FrameError, match="uint8 RGB"):
+        banding(np.zeros((4, 4), np.uint8))
