@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -73,6 +74,9 @@ class SinkFigures:
     def dropped(self) -> int:
         return self.overtaken + self.skipped
 
+    def as_json(self) -> dict[str, Any]:
+        return {"name": self.name, "delivered": self.delivered, "dropped": self.dropped, "failed": self.failed}
+
 
 @dataclass
 class Figures:
@@ -115,6 +119,11 @@ class Figures:
     def dropped(self) -> int:
         """Frames given up before the model."""
         return self.overtaken + self.late
+
+    def as_json(self) -> dict[str, Any]:
+        """What became of the frames, JSON types only."""
+        names = ("captured", "broken", "dropped", "processed", "rested", "uncleared", "reconnects", "orphaned")
+        return {name: getattr(self, name) for name in names} | {"sinks": [sink.as_json() for sink in self.sinks]}
 
     def note_delivery(self, sink: SinkFigures, captured_at: float) -> None:
         """Count a delivered frame of that capture time."""

@@ -48,17 +48,7 @@ class Status:
             "latency_p99_ms": latency[2],
             "model_p50_ms": model[0],
             "model_p95_ms": model[1],
-            "captured": figures.captured,
-            "broken": figures.broken,
-            "dropped": figures.dropped,
-            "processed": figures.processed,
-            "rested": figures.rested,
-            "uncleared": figures.uncleared,
-            "reconnects": figures.reconnects,
-            "sinks": [
-                {"name": s.name, "delivered": s.delivered, "dropped": s.dropped, "failed": s.failed}
-                for s in figures.sinks
-            ],
+            **figures.as_json(),
             "events": dict(self._stream.events.counts),
             "device": clearing.dehazer.device,
             "precision": clearing.dehazer.precision,

@@ -1,141 +1,25 @@
-"""Everything that docs/faults.md promises: each fault is caused, and the stream does what stands there."""
+"""What docs/faults.md says of source, model and sinks: each fault is caused, and the stream does what stands there."""
 
 import itertools
-import json
 import resource
 import shutil
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import edge
 from edge.dehazer import Dehazer
-from edge.errors import EdgeError, SourceError
-from edge.streams.controls import Controls
+from edge.errors import SourceError
 from edge.streams.events import Events
 from edge.streams.faults import BrokenFrame, DiskFull, ModelFault, SinkLost, SourceLost, SourceStalled
 from edge.streams.frame import Frame, StreamInfo
 from edge.streams.intake import IntakeOptions
 from edge.streams.stream import Stream, StreamOptions, running
+from tests.edge.streams.stage import GREY, Failing, Kept, Scripted, events_of, play, run, wait_for
 from tests.edge.streams.standin import adding_bundle
-
-GREY = np.full((48, 64, 3), 100, np.uint8)
-ROOT = Path(__file__).parents[3]
-
-
-class Scripted:
-    """A live source that does one step of a script after the other, over all times that it is opened."""
-
-    live = True
-
-    def __init__(self, steps, live=True):
-        self.steps, self.live = list(steps), live
-        self.time = Fraction(0)
-
-    def open(self):
-        if self.steps and isinstance(self.steps[0], SourceError) and "open" in str(self.steps[0]):
-            raise self.steps.pop(0)
-        return StreamInfo(rate=Fraction(100))
-
-    def read(self):
-        step = self.steps.pop(0) if self.steps else None
-        if step is None:
-            return None
-        if isinstance(step, Exception):
-            raise step
-        if callable(step):
-            step = step()
-        if self.live:
-            time.sleep(0.01)
-        picture, jump = step if isinstance(step, tuple) else (step, 0)
-        self.time += Fraction(1, 100) + jump
-        return Frame(picture.copy(), self.time, time.monotonic())
-
-    def close(self):
-        pass
-
-
-class Kept:
-    """A sink that keeps frames, and raises what it is told to raise before some."""
-
-    made, drain_s = "", 1.0
-
-    def __init__(self, faults=()):
-        self.faults, self.frames, self.opens = list(faults), [], 0
-
-    def open(self, info, frame):
-        self.opens += 1
-
-    def write(self, frame):
-        if self.faults:
-            fault = self.faults.pop(0)
-            if isinstance(fault, float):
-                time.sleep(fault)
-            elif fault is not None:
-                raise fault
-        self.frames.append(frame)
-
-    def close(self):
-        pass
-
-
-def play(bundle, source, sink, model=None, **options):
-    """Run a stream to its end; its figures, and its events by name."""
-    told = []
-    stream = Stream(
-        lambda: source,
-        lambda: model or Dehazer(bundle, threads=1),
-        [("kept", sink)],
-        StreamOptions(IntakeOptions(live=source.live, **options.pop("intake", {})), **options),
-        controls=Controls(),
-        events=Events(lambda event: told.append(event.name)),
-    )
-    with running(stream):
-        deadline = time.monotonic() + 30
-        for _ in stream.watch():
-            assert time.monotonic() < deadline
-    figures = stream.figures
-    first = figures.sinks[0]
-    assert figures.captured == figures.broken + figures.dropped + figures.processed
-    assert figures.processed == first.delivered + first.dropped + first.failed
-    times = [frame.time for frame in sink.frames]
-    assert times == sorted(set(times))
-    return figures, told
-
-
-class Failing:
-    """A model that raises what it is told to raise, one for each frame, and then works."""
-
-    def __init__(self, bundle, faults):
-        self.faults, self.dehazer = list(faults), Dehazer(bundle, threads=1)
-
-    def __call__(self, frame, out=None, small=None):
-        if self.faults and (fault := self.faults.pop(0)) is not None:
-            raise fault
-        return self.dehazer(frame, out, small)
-
-    def __getattr__(self, name):
-        return getattr(self.dehazer, name)
-
-
-def run(*arguments, **more):
-    return subprocess.Popen(
-        [sys.executable, "-m", "edge.run", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        **more,
-    )
-
 
 # Sources
 
@@ -286,15 +170,15 @@ def test_a_file_whose_frames_cannot_be_cleared_is_an_error_not_a_hazy_copy(tmp_p
 def test_a_bundle_replaced_under_it_changes_nothing_until_sighup(tmp_path):
     bundle = adding_bundle(tmp_path / "bundle", 10)
     process = run(bundle, "--source", "test:?size=64x48", "--sink", "none:", "--threads", 1, "--log-format", "json")
-    lines = _reader(process)
-    _wait_for(lines, "started")
+    lines = events_of(process)
+    wait_for(lines, "started")
     shutil.rmtree(bundle)
     time.sleep(0.3)
     process.send_signal(signal.SIGHUP)
-    _wait_for(lines, "model_kept")
+    wait_for(lines, "model_kept")
     adding_bundle(bundle, 20)
     process.send_signal(signal.SIGHUP)
-    event = _wait_for(lines, "model_replaced")
+    event = wait_for(lines, "model_replaced")
     assert "adding-20" in event["message"]
     process.terminate()
     assert process.wait(10) == 0
@@ -381,134 +265,3 @@ def test_a_reader_that_ends_early_is_told(identity):
     process.stdout.close()
     told = process.stderr.read()
     assert process.wait(20) == 1 and "nobody reads" in told and "Traceback" not in told
-
-
-# The process
-
-
-def test_a_taken_port_does_not_stop_the_stream(identity):
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        process = run(identity, "--source", "test:?size=64x48&frames=60", "--preview", port)
-        _, told = process.communicate(timeout=60)
-    assert process.returncode == 0
-    assert f"port {port} of 127.0.0.1 is taken" in told and "60 of 60 frames" in told
-
-
-def test_strength_follows_signals(identity):
-    process = run(identity, "--source", "test:?size=64x48", "--preview", 0, "--log-format", "json", "--threads", 1)
-    lines = _reader(process)
-    url = _wait_for(lines, "preview")["facts"]["url"]
-    from urllib.request import urlopen
-
-    process.send_signal(signal.SIGUSR2)
-    time.sleep(0.3)
-    assert json.load(urlopen(url + "figures", timeout=5))["strength"] == pytest.approx(0.9)
-    process.send_signal(signal.SIGUSR1)
-    time.sleep(0.3)
-    assert json.load(urlopen(url + "figures", timeout=5))["strength"] == pytest.approx(1.0)
-    process.terminate()
-    process.wait(10)
-
-
-def test_systemd_hears_that_frames_move_and_only_then(adding, tmp_path):
-    from edge.streams.watchdog import Watchdog
-
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
-        systemd.bind(str(tmp_path / "notify"))
-        systemd.settimeout(2)
-        watchdog = Watchdog({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"})
-        watchdog.look(0, "")
-        watchdog.look(1, "30 frames a second")
-        assert systemd.recv(1000) == b"READY=1\nSTATUS=30 frames a second"
-        time.sleep(0.06)
-        watchdog.look(2, "")
-        assert systemd.recv(1000).startswith(b"WATCHDOG=1")
-        time.sleep(0.06)
-        watchdog.look(2, "")  # nothing moved
-        systemd.settimeout(0.2)
-        with pytest.raises(TimeoutError):
-            systemd.recv(1000)
-        watchdog.ending()
-        assert systemd.recv(1000) == b"STOPPING=1"
-
-
-def test_events_are_one_line_of_json_and_not_a_flood(capsys):
-    events = Events(as_json=True)
-    for number in range(1000):
-        events("sink_lost", "warning", f"gone\n{number}", sink="a")
-    lines = capsys.readouterr().err.splitlines()
-    assert len(lines) == 1
-    told = json.loads(lines[0])
-    assert told["name"] == "sink_lost" and told["level"] == "warning" and told["facts"] == {"sink": "a"}
-    assert events.counts["sink_lost"] == 1000
-
-
-def test_every_event_and_fault_stands_in_the_documentation():
-    import re
-
-    text = (ROOT / "docs" / "faults.md").read_text()
-    names = set()
-    for path in (ROOT / "edge" / "streams").rglob("*.py"):
-        names |= set(re.findall(r'events\(\s*"(\w+)"', path.read_text()))
-    assert len(names) > 15
-    assert {name for name in names if f"`{name}`" not in text} == set()
-    for fault in (SourceLost, SourceStalled, BrokenFrame, SinkLost, DiskFull, ModelFault):
-        assert f"`{fault.__name__}`" in text
-
-
-# In Python
-
-
-def test_faults_are_exceptions_with_names_in_python(identity):
-    with pytest.raises(BrokenFrame.__mro__[1], match="not uint8"):
-        list(edge.stream([np.zeros((4, 4), np.float32)], identity))
-    with pytest.raises(EdgeError, match="strength"):
-        list(edge.stream([GREY], identity, strength=5))
-
-
-def test_a_loop_that_is_left_leaves_nothing_behind(identity):
-    before = threading.active_count()
-    for frame in edge.stream((GREY for _ in range(10**6)), identity):
-        if frame.number == 20:
-            break
-    deadline = time.monotonic() + 5
-    while threading.active_count() > before and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert threading.active_count() <= before
-
-
-def test_python_frames_come_in_order_with_their_times(adding):
-    pictures = [np.full((8, 8, 3), level, np.uint8) for level in range(0, 200, 10)]
-    clear = list(edge.stream([(p, n / 4) for n, p in enumerate(pictures)], adding))
-    assert [int(frame.picture[0, 0, 0]) for frame in clear] == [level + 10 for level in range(0, 200, 10)]
-    assert [frame.time for frame in clear] == [Fraction(n, 4) for n in range(20)]
-    assert all((p == level).all() for p, level in zip(pictures, range(0, 200, 10), strict=True))  # untouched
-
-
-def test_kept_frames_stay_as_they_were(adding):
-    kept = [f.picture for f in edge.stream((np.full((40, 50, 3), n, np.uint8) for n in range(60)), adding)]
-    assert [int(picture[5, 5, 0]) for picture in kept] == [n + 10 for n in range(60)]
-
-
-def _reader(process):
-    lines: list[dict] = []
-
-    def read():
-        for line in process.stderr:
-            lines.append(json.loads(line))
-
-    threading.Thread(target=read, daemon=True).start()
-    return lines
-
-
-def _wait_for(lines, name, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        for line in list(lines):
-            if line["name"] == name:
-                return line
-        time.sleep(0.05)
-    raise AssertionError(f"no {name} in {lines}")

@@ -1,0 +1,84 @@
+"""The process around a stream: ports, signals, systemd, the log, as docs/faults.md says."""
+
+import json
+import re
+import signal
+import socket
+import time
+
+import pytest
+
+from edge.streams.events import Events
+from edge.streams.faults import BrokenFrame, DiskFull, ModelFault, SinkLost, SourceLost, SourceStalled
+from tests.edge.streams.stage import ROOT, events_of, run, wait_for
+
+
+def test_a_taken_port_does_not_stop_the_stream(identity):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        process = run(identity, "--source", "test:?size=64x48&frames=60", "--preview", port)
+        _, told = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert f"port {port} of 127.0.0.1 is taken" in told and "60 of 60 frames" in told
+
+
+def test_strength_follows_signals(identity):
+    process = run(identity, "--source", "test:?size=64x48", "--preview", 0, "--log-format", "json", "--threads", 1)
+    lines = events_of(process)
+    url = wait_for(lines, "preview")["facts"]["url"]
+    from urllib.request import urlopen
+
+    process.send_signal(signal.SIGUSR2)
+    time.sleep(0.3)
+    assert json.load(urlopen(url + "figures", timeout=5))["strength"] == pytest.approx(0.9)
+    process.send_signal(signal.SIGUSR1)
+    time.sleep(0.3)
+    assert json.load(urlopen(url + "figures", timeout=5))["strength"] == pytest.approx(1.0)
+    process.terminate()
+    process.wait(10)
+
+
+def test_systemd_hears_that_frames_move_and_only_then(adding, tmp_path):
+    from edge.streams.watchdog import Watchdog
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(2)
+        watchdog = Watchdog({"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "100000"})
+        watchdog.look(0, "")
+        watchdog.look(1, "30 frames a second")
+        assert systemd.recv(1000) == b"READY=1\nSTATUS=30 frames a second"
+        time.sleep(0.06)
+        watchdog.look(2, "")
+        assert systemd.recv(1000).startswith(b"WATCHDOG=1")
+        time.sleep(0.06)
+        watchdog.look(2, "")  # nothing moved
+        systemd.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            systemd.recv(1000)
+        watchdog.ending()
+        assert systemd.recv(1000) == b"STOPPING=1"
+
+
+def test_events_are_one_line_of_json_and_not_a_flood(capsys):
+    events = Events(as_json=True)
+    for number in range(1000):
+        events("sink_lost", "warning", f"gone\n{number}", sink="a")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    told = json.loads(lines[0])
+    assert told["name"] == "sink_lost" and told["level"] == "warning" and told["facts"] == {"sink": "a"}
+    assert events.counts["sink_lost"] == 1000
+
+
+def test_every_event_and_fault_stands_in_the_documentation():
+    text = (ROOT / "docs" / "faults.md").read_text()
+    names = set()
+    for path in (ROOT / "edge" / "streams").rglob("*.py"):
+        names |= set(re.findall(r'events\(\s*"(\w+)"', path.read_text()))
+    assert len(names) > 15
+    assert {name for name in names if f"`{name}`" not in text} == set()
+    for fault in (SourceLost, SourceStalled, BrokenFrame, SinkLost, DiskFull, ModelFault):
+        assert f"`{fault.__name__}`" in text
