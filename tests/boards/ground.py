@@ -17,6 +17,7 @@ from typing import IO
 
 REPOSITORY = Path(__file__).parents[2]
 SETUP_LIMIT_S = 1500
+LARGEST_BUNDLE = 3_000_000  # bytes of all its files
 PAUSE_S = 10  # before something that needs the network is tried again
 
 
@@ -167,6 +168,9 @@ class Bundles:
             # On a busy machine several threads of one operator mostly wait for each other.
             environment = {"OMP_NUM_THREADS": "1", **(env or {})}
             run(sys.executable, "-m", "edge.export", *call, cwd=REPOSITORY, env=environment)
+            size = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
+            if self.model == model == "edge" and not more and size > LARGEST_BUNDLE:
+                raise ProofFailed(f"{name} is {size / 1e6:.1f} MB, more than the {LARGEST_BUNDLE / 1e6:g} of a board's")
         return place
 
     def close(self) -> None:
