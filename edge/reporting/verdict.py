@@ -73,4 +73,6 @@ def say_failures(all_cases: Sequence[Case]) -> str:
 
 
 def _written(value: object) -> str:
+    if value is None:
+        return "not measured"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
