@@ -66,6 +66,29 @@ def heads(model: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def fine(model: Any) -> tuple[str, ...]:
+    """Names of the layers with maps finer than a quarter of the picture's width, and at a quarter on the way out.
+
+    They are few and thin: rounding is seen most there, and half precision costs least.
+    """
+    import onnx
+
+    graph = onnx.shape_inference.infer_shapes(model).graph
+    widths = {
+        v.name: v.type.tensor_type.shape.dim[3].dim_value
+        for v in (*graph.value_info, *graph.input, *graph.output)
+        if len(v.type.tensor_type.shape.dim) == 4
+    }
+    most = widths[graph.input[0].name] // 4
+    found, way_out = [], False
+    for node in graph.node:
+        way_out = way_out or node.op_type == "Resize"
+        width = max(widths.get(name, 0) for name in (node.input[0], node.output[0]) if name)
+        if node.op_type in WEIGHTED and (width > most or (way_out and width == most)):
+            found.append(_name(node))
+    return tuple(found)
+
+
 def nodes_of(model: Any, names: Iterable[str]) -> list[str]:
     """Names of the nodes of layers.
 

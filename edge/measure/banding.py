@@ -1,4 +1,4 @@
-"""Banding: steps that show where a sky should be smooth."""
+"""Banding and blotches: what shows where a sky should be smooth."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from edge.errors import FrameError
 WINDOW = 65  # pixels, a side of the surroundings in which the two sides of a step are looked for
 LARGEST_STEP = 4  # grey levels; what differs by more is an edge, not a band
 FLAT_WINDOW = 7
+FINEST, COARSEST = 2.0, 60.0  # pixels, sigma of the blurs between which a blotch lies
 FLAT_SHARE = 0.5  # of the pixels around one that equal their right and lower neighbours
 
 
@@ -47,6 +48,23 @@ def banding(picture: np.ndarray) -> float:
                 most = np.maximum.reduce([p / (p0 + p) for p in sides])
                 worst[here] = np.maximum(worst[here], step * p0 * most)
     return float(worst.mean())
+
+
+def unevenness(picture: np.ndarray) -> float:
+    """How uneven a picture of something smooth is: what is coarser than noise and finer than the sky's own gradient.
+
+    Banding and the blotches of single cells both show in it, also under a camera's noise, which hides flat areas.
+
+    Args:
+        picture: uint8 RGB (H, W, 3) of a smooth sky alone.
+
+    Returns:
+        Standard deviation in grey levels of the difference of two Gaussian blurs (sigma 2 and 60 pixels), mean over
+        channels.
+    """
+    exact = picture.astype(np.float32)
+    fine, coarse = (cv2.GaussianBlur(exact, (0, 0), sigma) for sigma in (FINEST, COARSEST))
+    return float((fine - coarse).std(axis=(0, 1)).mean())
 
 
 def _flat(levels: np.ndarray) -> np.ndarray:

@@ -13,13 +13,12 @@ from typing import Any
 from edge import command
 from edge.errors import EdgeError
 from quantization import qdq
-from quantization.layers import heads
+from quantization.layers import fine, heads
+from quantization.ranges import BEST
 from targets import Artefact, BuildOptions
 from targets.jetson.devices import FILE
 from targets.onnx.border import with_uint8_border
 from targets.source import SourceModel
-
-RANGES = "percentile"  # a symmetric range wastes half its steps where nothing is negative: extremes cost too many
 
 
 def build(model: SourceModel, options: BuildOptions) -> Artefact:
@@ -41,8 +40,11 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
 
 
 def _quantized(graph: Any, model: SourceModel, options: BuildOptions) -> tuple[Any, dict[str, Any]]:
-    # As on the other targets: the last layers put out logarithms of gains, and cost next to nothing in half.
-    kept = tuple(dict.fromkeys((*(heads(graph) if model.card.kind == "grid" else ()), *options.float_layers)))
+    # The last layers put out logarithms of gains, and symmetric ranges have half the steps where nothing is negative:
+    # in INT8 the fine layers, which see the picture's own detail, cost more than half precision does.
+    own = (*heads(graph), *fine(graph)) if model.card.kind == "grid" else ()
+    kept = tuple(dict.fromkeys((*own, *options.float_layers)))
     options.say(f"symmetric INT8 from {len(options.calibration)} pictures; in float: {', '.join(kept) or 'none'}")
-    made = qdq.quantized(model.onnx, options.calibration, qdq.TENSORRT, options.ranges or RANGES, kept)
-    return made, {"float_layers": list(kept), "ranges": options.ranges or RANGES}
+    method = options.ranges or BEST[model.card.kind]
+    made = qdq.quantized(model.onnx, options.calibration, qdq.TENSORRT, method, kept)
+    return made, {"float_layers": list(kept), "ranges": method}

@@ -9,12 +9,12 @@ from edge import command
 from edge.errors import EdgeError
 from quantization import qdq
 from quantization.layers import heads
+from quantization.ranges import BEST
 from targets import Artefact, BuildOptions
 from targets.onnx.border import with_uint8_border
 from targets.source import SourceModel
 
 FILE = "model.onnx"
-RANGES = "minmax"
 
 
 def build(model: SourceModel, options: BuildOptions) -> Artefact:
@@ -54,8 +54,9 @@ def _quantized(
     # The last layers of a grid model put out logarithms of gains, and cost next to nothing in float.
     kept = tuple(dict.fromkeys((*(heads(graph) if model.card.kind == "grid" else ()), *options.float_layers)))
     options.say(f"INT8 by ONNX Runtime from {len(options.calibration)} pictures; in float: {', '.join(kept) or 'none'}")
-    made = qdq.quantized(model.onnx, options.calibration, qdq.PROCESSOR, options.ranges or RANGES, kept)
-    return made, {"float_layers": list(kept), "ranges": options.ranges or RANGES}
+    method = options.ranges or BEST[model.card.kind]
+    made = qdq.quantized(model.onnx, options.calibration, qdq.PROCESSOR, method, kept)
+    return made, {"float_layers": list(kept), "ranges": method}
 
 
 def _sort(graph: Any) -> None:

@@ -23,7 +23,7 @@ from targets.openvino.runtime import import_nncf, import_openvino
 from targets.source import SourceModel
 
 XML, WEIGHTS = "model.xml", "model.bin"
-RANGES = "minmax"
+RANGES = "minmax"  # by measurement, see docs/int8.md
 WEIGHTED = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 
 
@@ -66,6 +66,7 @@ def _quantized(ir: Any, model: SourceModel, options: BuildOptions) -> tuple[Any,
     # They are convolutions on few channels, and cost next to nothing in float.
     kept = tuple(dict.fromkeys((*(heads(graph) if model.card.kind == "grid" else ()), *options.float_layers)))
     options.say(f"INT8 by NNCF from {len(options.calibration)} pictures; in float: {', '.join(kept) or 'none'}")
+    method = options.ranges or RANGES
     # Its progress bars go to standard output, where our last line is a path.
     with contextlib.redirect_stdout(sys.stderr if sys.stderr.isatty() else io.StringIO()):
         quantized = nncf.quantize(
@@ -75,10 +76,10 @@ def _quantized(ir: Any, model: SourceModel, options: BuildOptions) -> tuple[Any,
             subset_size=len(options.calibration),
             ignored_scope=nncf.IgnoredScope(names=_operations(ir, graph, left_out(graph, kept))) if kept else None,
             advanced_parameters=nncf.AdvancedQuantizationParameters(
-                activations_range_estimator_params=_estimator(options.ranges or RANGES)
+                activations_range_estimator_params=_estimator(method)
             ),
         )
-    return quantized, {"float_layers": list(kept), "ranges": options.ranges or RANGES}
+    return quantized, {"float_layers": list(kept), "ranges": method}
 
 
 def _estimator(ranges: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
 from dataclasses import asdict
 from importlib.metadata import version
@@ -12,6 +13,7 @@ import numpy as np
 
 from edge import command
 from edge.errors import EdgeError
+from quantization.qdq import CORRECTED_ON
 from targets import Artefact, BuildOptions
 from targets.rpi import flatbuffer, kernels
 from targets.rpi.network import FILE, KERNELS, interpreter_module
@@ -21,6 +23,7 @@ from targets.source import SourceModel
 
 EXTRA = "export-rpi"
 SIGNATURE = "serving_default"
+SCALES = "output_scales"
 
 
 def build(model: SourceModel, options: BuildOptions) -> Artefact:
@@ -52,9 +55,10 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
     if hasattr(network, "fuse"):
         network = network.fuse()
     notes: dict[str, Any] = {}
+    grid = network
     if int8 and card.kind == "grid":
         scales = output_ranges(network, options.calibration)
-        notes["output_scales"] = [asdict(scale) for scale in scales]
+        notes[SCALES] = [asdict(scale) for scale in scales]
         network = with_output_scale(network, *scales)
     options.say("torch to .tflite, channel last")
     example = torch.zeros(1, card.height, card.width, 3)
@@ -66,6 +70,10 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
     elif options.precision == "fp16":
         content = with_float16_weights(content)
     notes |= flatbuffer.summary(content)
+    if int8 and card.kind == "grid":
+        errors = _mean_errors(content, notes, options.calibration, grid)
+        for scale, error in zip(notes[SCALES], errors, strict=True):
+            scale["offset"] = [float(offset) for offset in np.array(scale["offset"]) - error]
     if int8:
         if notes["float_operators"]:
             options.say(f"left in float: {', '.join(notes['float_operators'])}")
@@ -124,18 +132,44 @@ def with_float16_weights(content: bytes) -> bytes:
         return bytes(work.quantize(enable_progress_report=False).quantized_model)
 
 
+def _mean_errors(content: bytes, notes: dict[str, Any], pictures: Any, model: Any) -> list[np.ndarray]:
+    """By how much each channel of each output lies above the float model's on average: see `quantization.qdq`.
+
+    What lies outside of the range that an output can store is meant to be clipped, and no error.
+    """
+    import torch
+
+    network = _opened(content, notes)
+    bounds = [tuple(np.array(s["offset"]) + sign * np.array(s["scale"]) for sign in (-1, 1)) for s in notes[SCALES]]
+    errors = []
+    for picture in itertools.islice(pictures, CORRECTED_ON):
+        with torch.inference_mode():
+            cell, airlight = model.predict(torch.from_numpy(picture).permute(2, 0, 1)[None] / 255)
+        exact = cell[0].permute(1, 2, 0).numpy(), airlight[0].numpy()
+        errors.append(
+            [
+                (stored - np.clip(wanted, *bound)).reshape(-1, wanted.shape[-1]).mean(0)
+                for stored, wanted, bound in zip(network(picture), exact, bounds, strict=True)
+            ]
+        )
+    network.close()
+    return [np.mean(each, axis=0) for each in zip(*errors, strict=True)]
+
+
 def _answers(content: bytes, width: int, height: int) -> dict[str, list[str]]:
     """What each kernel family of this machine's LiteRT answers to the probe pictures."""
-    from edge.bundle import Bundle, Manifest
-    from targets.rpi.network import LiteRTNetwork
-
-    size = {"width": width, "height": height}
-    # Only the raw answers are wanted, for which nothing but the file matters.
-    manifest = Manifest("", "grid", {}, "rpi", "int8", size, ())
-    bundle = Bundle(Path(FILE), manifest, "", {FILE: content})
     found = {}
     for family in KERNELS:
-        network = LiteRTNetwork(bundle, "CPU", 1, kernels=family)
+        network = _opened(content, {}, family)
         found[family] = kernels.digests(network.raw, width, height)
         network.close()
     return found
+
+
+def _opened(content: bytes, notes: dict[str, Any], family: str = "xnnpack") -> Any:
+    """A grid model's file as the board opens it; beside the file only `notes` matters."""
+    from edge.bundle import Bundle, Manifest
+    from targets.rpi.network import LiteRTNetwork
+
+    bundle = Bundle(Path(FILE), Manifest("", "grid", {}, "rpi", "int8", {}, (), notes=notes), "", {FILE: content})
+    return LiteRTNetwork(bundle, "CPU", 1, kernels=family)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge.errors import FrameError
-from edge.measure.banding import FLAT_SHARE, FLAT_WINDOW, LARGEST_STEP, WINDOW, banding
+from edge.measure.banding import FLAT_SHARE, FLAT_WINDOW, LARGEST_STEP, WINDOW, banding, unevenness
 
 HEIGHT, WIDTH = 90, 160
 
@@ -66,6 +66,15 @@ def counted(levels):
             for k in range(1, LARGEST_STEP + 1)
         )
     return total / levels.size
+
+
+def test_blotches_of_cells_are_uneven_also_under_noise_and_noise_alone_is_not():
+    rng = np.random.default_rng(1)
+    noise = rng.normal(0, 0.5, (HEIGHT, WIDTH))
+    blotches = np.kron(rng.choice([0.0, 4.0], (HEIGHT // 10, WIDTH // 10)), np.ones((10, 10)))
+
+    assert unevenness(grey(120 + noise)) < 0.2
+    assert unevenness(grey(120 + noise + blotches)) > 1.2
 
 
 def test_other_pictures_are_refused():

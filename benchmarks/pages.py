@@ -1,0 +1,31 @@
+"""Tables that a command writes into a page, between two marks that name them."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+from edge.errors import EdgeError
+from edge.pictures import whole_file
+
+
+def put(page: Path, name: str, module: str, arguments: list[str] | None, text: str) -> None:
+    """Put a text and above it the command that made it between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->``.
+
+    Args:
+        arguments: as of a `main`: None for those of this process. What only says where to write is left out.
+
+    Raises:
+        EdgeError: the page lacks the marks.
+    """
+    begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    old = page.read_text(encoding="utf-8")
+    head, first, rest = old.partition(begin)
+    _, last, tail = rest.partition(end)
+    if not (first and last):
+        raise EdgeError(f"{page} lacks {begin} and {end}: put both where the table shall stand")
+    shown = [Path(a).name if "/" in a else a for a in (sys.argv[1:] if arguments is None else arguments)]
+    typed = shlex.join(["python", "-m", module, *shown])
+    with whole_file(page) as file:
+        file.write(f"{head}{begin}\n    {typed}\n\n{text.strip()}\n{end}{tail}".encode())
