@@ -62,8 +62,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--ranges",
         choices=("minmax", "percentile", "entropy"),
-        help="how INT8 ranges are taken from the pictures (default: percentile for jetson, else minmax); which targets "
-        "know which: docs/int8.md",
+        help="how INT8 ranges are taken from the pictures (default: what suits the target), see docs/int8.md",
     )
     p.add_argument(
         "--max-drop",
