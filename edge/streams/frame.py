@@ -43,7 +43,7 @@ class StreamInfo:
         width, height: of its first frame, in pixels; 0 where that is not known before it comes.
         rate: frames per second; None for a stream that does not say.
         time_base: the unit of its time stamps, in seconds.
-        audio: a libav stream that sinks may copy, or None.
+        audio: a libav stream that describes the sound, which sinks may copy; or None.
         frames: how many there will be; None where that is not known.
     """
 

@@ -83,6 +83,8 @@ class Outlet(threading.Thread):
                 if self._was_open:
                     self._events("sink_back", "info", f"{self.figures.name} is back", sink=self.figures.name)
                 self._open = self._was_open = True
+                if remark := getattr(self.sink, "remark", ""):
+                    self._events("audio_left_out", "warning", remark, sink=self.figures.name)
             self.sink.write(frame)
         except PictureError as error:
             self.figures.failed += 1

@@ -22,6 +22,8 @@ KINDS = {
 class Sink(Protocol):
     """Takes frames. Used by one thread; opened at the first frame, and again after a fault.
 
+    One that copies sound says in `remark` after `open` why it cannot; empty where it can.
+
     Attributes:
         made: what was made, for the last line of standard output; empty where nothing lasting was.
         drain_s: how long a stop may wait for a write that is under way, in seconds.

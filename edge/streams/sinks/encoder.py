@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 from collections.abc import Mapping
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -12,7 +13,6 @@ import numpy as np
 
 from edge import command
 from edge.errors import SinkError
-from edge.streams.events import Events
 from edge.streams.faults import DiskFull, SinkLost
 from edge.streams.frame import SWS_MATRIX, Frame, StreamInfo
 from edge.streams.sinks.fit import fit
@@ -37,6 +37,9 @@ class Encoder:
         container_options: libav's, of muxer and protocol.
         live: no delay in the encoder.
         timeouts_s: for opening and writing, None for never.
+
+    Attributes:
+        remark: what people should know of the file or stream that was opened; empty for nothing.
     """
 
     def __init__(
@@ -58,31 +61,45 @@ class Encoder:
         self._live = live
         self._timeouts_s = timeouts_s
         self._container: Any = None
+        self.remark = ""
         self._audio: Any = None
         self._size = (0, 0)
         self._last_pts = -1
         self._reformatter: Any = None
 
-    def open(self, info: StreamInfo, events: Events | None = None) -> None:
-        """Begin the file or stream.
+    def open(self, info: StreamInfo) -> None:
+        """Begin the file or stream; without sound where the container cannot hold it.
 
         Raises:
             SinkError: it cannot be begun.
         """
         av = self._av = command.require("av", "stream")
         av.logging.set_level(None)
+        self.remark = ""
         try:
-            self._container = av.open(
-                self._place, "w", self._format, container_options=self._container_options, timeout=self._timeouts_s
-            )
-            self._add_video(info)
-            self._add_audio(info, events)
-            self._container.start_encoding()
+            try:
+                self._begin(info)
+            except (av.error.FFmpegError, ValueError) as error:
+                if info.audio is None or isinstance(error, OSError):
+                    raise
+                self._begin(replace(info, audio=None))
+                self.remark = f"{self.name} cannot hold {info.audio.codec_context.name} sound, it is left out; .mkv can"
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            self._container, broken = None, self._container
-            _close_quietly(broken)
             raise self._fault(error, "cannot write") from error
         self._reformatter = av.video.reformatter.VideoReformatter()
+
+    def _begin(self, info: StreamInfo) -> None:
+        container = self._av.open(
+            self._place, "w", self._format, container_options=self._container_options, timeout=self._timeouts_s
+        )
+        try:
+            self._add_video(container, info)
+            self._audio = None if info.audio is None else container.add_stream_from_template(info.audio)
+            container.start_encoding()
+        except BaseException:
+            _close_quietly(container)
+            raise
+        self._container = container
 
     def write(self, frame: Frame) -> None:
         """
@@ -124,10 +141,10 @@ class Encoder:
         except (self._av.error.FFmpegError, OSError) as error:
             raise self._fault(error, "could not finish") from error
 
-    def _add_video(self, info: StreamInfo) -> None:
+    def _add_video(self, container: Any, info: StreamInfo) -> None:
         codec = CODECS.get(self._options.get("codec", "h264"), self._options.get("codec", "h264"))
         software = codec.startswith("libx26")
-        video = self._container.add_stream(codec, rate=info.rate or Fraction(30))
+        video = container.add_stream(codec, rate=info.rate or Fraction(30))
         context = video.codec_context
         context.width, context.height = self._size = info.width, info.height
         # 4:2:0 has even sizes; odd ones keep every pixel in 4:4:4.
@@ -161,17 +178,6 @@ class Encoder:
         elif codec == "libx264" and options["preset"] == PRESET:
             options["rc-lookahead"] = str(min(PRESETS_LOOKAHEAD, max(1, LOOKAHEAD_BYTES // (3 * pixels))))
         return options
-
-    def _add_audio(self, info: StreamInfo, events: Events | None) -> None:
-        self._audio = None
-        if info.audio is None:
-            return
-        try:
-            self._audio = self._container.add_stream_from_template(info.audio)
-        except (self._av.error.FFmpegError, ValueError) as error:
-            if events is not None:
-                kind = info.audio.codec_context.name
-                events("audio_left_out", "warning", f"{self.name} cannot hold {kind} sound ({error}); .mkv can")
 
     def _copy_audio(self, frame: Frame) -> None:
         if self._audio is None:

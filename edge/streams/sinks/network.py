@@ -41,6 +41,7 @@ class NetworkSink:
             timeouts_s=TIMEOUTS_S,
         )
         self._encoder.open(info)
+        self.remark = self._encoder.remark
 
     def write(self, frame: Frame) -> None:
         assert self._encoder is not None

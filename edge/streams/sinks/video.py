@@ -39,6 +39,7 @@ class VideoSink:
     """The place may hold {n}, the next free number, and {time}, the UTC time. Options: see `Encoder`."""
 
     drain_s = 5.0
+    remark = ""
 
     def __init__(self, spec: Spec, live: bool, overwrite: bool) -> None:
         spec.check_options(OPTIONS)
@@ -75,6 +76,7 @@ class VideoSink:
             live=self._live,
         )
         self._encoder.open(info)
+        self.remark = self._encoder.remark
         self.made = str(self._path)
         self._handle = os.open(self._path, os.O_RDONLY)
         self._sync_at = time.monotonic() + SYNC_S

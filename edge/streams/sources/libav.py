@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
@@ -85,7 +86,7 @@ class LibavSource:
             Fraction(self._rate) if self._rate else None,
             Fraction(video.time_base or Fraction(1, 90000)),
             colour_of(context, context.pix_fmt or "").with_matrix_for(context.width, context.height),
-            audio,
+            None if audio is None else _description_of(av, audio),
             video.frames or None,
         )
 
@@ -163,6 +164,13 @@ class LibavSource:
         if key != self._turn_key:
             self._turn_key, self._quarter_turns = key, round(frame.rotation / 90) % 4
         return self._quarter_turns
+
+
+def _description_of(av: Any, audio: Any) -> Any:
+    """What a sink needs to know of a stream of sound, kept apart from the container: a sink may open after the source
+    was closed, and libav frees a stream with its container.
+    """
+    return av.open(os.devnull, "w", "null").add_stream_from_template(audio)
 
 
 def _one_behind(frames: Iterator[Any]) -> Iterator[Any]:

@@ -35,6 +35,7 @@ def make_video():
         matrix: int = 1,
         full_range: bool = False,
         sound: bool = False,
+        sound_codec: str = "aac",
         codec: str = "libx264",
         quality: str = "10",
     ) -> Path:
@@ -48,7 +49,7 @@ def make_video():
             video.codec_context.color_range = 2 if full_range else 1
             if codec == "libx264":
                 video.options = {"crf": quality, "preset": "ultrafast"}
-            audio = container.add_stream("aac", rate=48000, layout="mono") if sound else None
+            audio = container.add_stream(sound_codec, rate=48000, layout="mono") if sound else None
             container.start_encoding()
             for number, picture in enumerate(pictures):
                 frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(
@@ -63,7 +64,9 @@ def make_video():
                 container.mux(video.encode(frame))
                 if audio is not None:
                     tone = np.sin(np.arange(1600) * 0.06 + 1600 * number)[None].astype(np.float32)
-                    block = av.AudioFrame.from_ndarray(tone, format="fltp", layout="mono")
+                    if audio.format.name == "s16":
+                        tone = (32000 * tone).astype(np.int16)
+                    block = av.AudioFrame.from_ndarray(tone, format=audio.format.name, layout="mono")
                     block.sample_rate, block.pts = 48000, 1600 * number
                     container.mux(audio.encode(block))
             container.mux(video.encode(None))

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edge.dehazer import Dehazer
-from edge.errors import SourceError
+from edge.errors import PictureError, SourceError
 from edge.streams.events import Events
 from edge.streams.faults import BrokenFrame, DiskFull, ModelFault, SinkLost, SourceLost, SourceStalled
 from edge.streams.frame import Frame, StreamInfo
@@ -58,6 +58,30 @@ def test_without_reconnect_a_hanging_camera_is_an_error_by_name(adding):
     with pytest.raises(SourceStalled, match="no frame for"):
         play(adding, source, Kept(), stall_s=0.3, intake={"reconnect": False})
     awake.set()
+
+
+def test_a_camera_whose_every_read_hangs_is_not_opened_without_end(adding):
+    awake, told = threading.Event(), []
+    source = Scripted([GREY] * 3 + [lambda: awake.wait(20) and GREY] * 5 + [GREY] * 20)
+
+    def tell(event):
+        told.append(event.name)
+        if event.name == "source_stuck":
+            awake.set()
+
+    stream = Stream(
+        lambda: source,
+        lambda: Dehazer(adding, threads=1),
+        [("kept", Kept())],
+        StreamOptions(IntakeOptions(live=True), stall_s=0.2),
+        events=Events(tell),
+    )
+    with running(stream):
+        for _ in stream.watch():
+            pass
+    figures = stream.figures
+    assert told.count("source_stuck") == 1 and stream.events.counts["source_stalled"] == 4
+    assert figures.orphaned == 4 and figures.captured == 24  # of five that hung, four had been given up
 
 
 def test_broken_frames_are_counted_and_the_rest_goes_on(adding):
@@ -258,6 +282,24 @@ def test_a_slow_disk_drops_frames_of_a_live_source_and_holds_back_a_file(adding)
 def test_a_frame_too_large_for_memory_is_told(adding):
     figures, told = play(adding, Scripted([GREY] * 5), Kept([MemoryError()]))
     assert figures.sinks[0].failed == 1 and "out_of_memory" in told
+
+
+def test_a_picture_that_cannot_be_written_is_named_and_the_others_are_written(adding):
+    sink = Kept([None, PictureError("JPEG holds at most 65500 pixels a side")])
+    figures, told = play(adding, Scripted([GREY] * 5, live=False), sink)
+    assert (figures.sinks[0].failed, figures.sinks[0].delivered) == (1, 4) and "frame_unwritten" in told
+
+
+def test_an_end_that_cannot_be_written_is_told(adding):
+    class Endless(Kept):
+        def close(self):
+            raise SinkLost("could not finish v.mkv")
+
+    sink = Endless()
+    _, told = play(adding, Scripted([GREY] * 3), sink)
+    assert "sink_close_failed" in told and sink.frames
+    with pytest.raises(SinkLost, match="could not finish"):
+        play(adding, Scripted([GREY] * 3, live=False), Endless())
 
 
 def test_a_reader_that_ends_early_is_told(identity):

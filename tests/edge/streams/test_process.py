@@ -24,6 +24,28 @@ def test_a_taken_port_does_not_stop_the_stream(identity):
     assert f"port {port} of 127.0.0.1 is taken" in told and "60 of 60 frames" in told
 
 
+def test_a_port_that_becomes_free_is_taken(identity):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        process = run(identity, "--source", "test:?size=64x48", "--preview", port, "--log-format", "json")
+        events = events_of(process)
+        missing = wait_for(events, "preview_missing")
+    assert missing["facts"]["fault"] == "PortTaken"
+    assert f":{port}" in wait_for(events, "preview")["facts"]["url"]
+    process.terminate()
+    assert process.wait(10) == 0
+
+
+def test_a_second_signal_ends_it_at_once(identity):
+    process = run(identity, "--source", "test:?size=64x48", "--log-format", "json")
+    wait_for(events_of(process), "started")
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == -signal.SIGTERM
+
+
 def test_strength_follows_signals(identity):
     process = run(identity, "--source", "test:?size=64x48", "--preview", 0, "--log-format", "json", "--threads", 1)
     lines = events_of(process)

@@ -1,11 +1,13 @@
 """Video files in and out: every frame, its time, its colour, the sound; whole whatever happens."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,6 +86,60 @@ def test_sound_is_copied_bit_for_bit_and_in_step(identity, make_video, scenes, t
         assert after == before
     assert len(times_after) == len(times_before)
     assert max(abs(a - b) for a, b in zip(times_before, times_after, strict=True)) < Fraction(2, 1000)
+
+
+def test_sound_is_copied_after_the_source_was_closed(make_video, scenes, tmp_path):
+    from edge.streams.sinks import make_sink
+    from edge.streams.sources import make_source
+    from edge.streams.spec import parse_sink, parse_source
+
+    source = make_source(parse_source(str(make_video(tmp_path / "in.mkv", scenes[:5], sound=True))), None)
+    info = source.open()
+    frames = list(iter(source.read, None))
+    source.close()
+    sink = make_sink(parse_sink(str(tmp_path / "out.mkv")), live=False)
+    sink.open(info, frames[0])
+    for frame in frames:
+        sink.write(frame)
+    sink.close()
+    with av.open(str(tmp_path / "in.mkv")) as before, av.open(str(tmp_path / "out.mkv")) as after:
+        sound = [[bytes(p) for p in container.demux(audio=0) if p.size] for container in (before, after)]
+    assert sound[0] == sound[1] and len(sound[0]) > 3
+
+
+def test_sound_that_the_container_cannot_hold_is_left_out_and_told(identity, make_video, scenes, tmp_path):
+    source = make_video(tmp_path / "in.mkv", scenes[:5], sound=True, sound_codec="flac")
+    done = run(identity, "--source", source, "--sink", tmp_path / "out.mov")
+    assert done.returncode == 0 and "cannot hold flac sound" in done.stderr
+    assert len(frames_of(tmp_path / "out.mov")) == 5
+    with av.open(str(tmp_path / "out.mov")) as container:
+        assert not container.streams.audio
+
+
+def test_large_frames_wait_in_small_numbers_inside_the_encoder(identity, tmp_path):
+    seen = {}
+    for size in ("640x480", "1920x1080"):
+        out = tmp_path / f"{size}.mp4"
+        assert run(identity, "--source", f"test:?size={size}&frames=3&live=0", "--sink", out).returncode == 0
+        seen[size] = int(re.search(rb"rc_lookahead=(\d+)", out.read_bytes())[1])  # x264 writes its settings down
+    assert seen == {"640x480": 10, "1920x1080": 4}
+
+
+def test_a_recording_that_was_lost_goes_on_in_a_new_file(tmp_path, scenes):
+    from edge.streams.frame import Frame, StreamInfo
+    from edge.streams.sinks import make_sink
+    from edge.streams.spec import parse_sink
+
+    sink = make_sink(parse_sink(str(tmp_path / "v.mkv")), live=True)
+    info = StreamInfo(160, 120, Fraction(30), Fraction(1, 30))
+    for attempt in range(2):
+        frames = [Frame(picture, Fraction(number, 30), 0.0) for number, picture in enumerate(scenes[:3])]
+        sink.open(info, frames[0])
+        for frame in frames:
+            sink.write(frame)
+        sink.close()
+        assert len(frames_of(Path(sink.made))) == 3, attempt
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["v-0002.mkv", "v.mkv"]
 
 
 @pytest.mark.parametrize("matrix", [1, 6], ids=["BT.709", "BT.601"])
