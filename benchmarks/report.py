@@ -36,6 +36,7 @@ WIDTH, HEIGHT = 640, 480
 MADE_PAIRS = 23
 SEED = 41  # other pictures than calibration's
 BEGIN, END = "<!-- report:begin -->", "<!-- report:end -->"
+Pictures = dict[str, list[accuracy.Before]]  # made here, dehazed by the subject of that name
 README_FIELDS = ("bundle", "ran", "p50_ms", "p90_ms", "fps", "psnr_db", "ssim", "psnr_drop_db", "size_mb", "marks")
 
 
@@ -66,7 +67,9 @@ def main(argv: list[str] | None = None) -> int:
         )
         opened = [*(session.open_bundle(b, settings) for b in _bundles(Path(folder))), _dark_channel(settings)]
         measured = session.run(opened, settings, bench.show_share("timing in turns"))
-        measured = [_scored(o, m, data, made) for o, m in zip(opened, measured, strict=True)]
+        pictures: Pictures = {}
+        measured = [_scored(o, m, data, made, pictures) for o, m in zip(opened, measured, strict=True)]
+        measured = [_against_float(m, measured, pictures) for m in measured]
     place = args.out / "measurements"
     for old in place.glob("*.json"):
         old.unlink()
@@ -141,16 +144,33 @@ def _dark_channel(settings: session.Settings) -> session.Opened:
 
 
 def _scored(
-    opened: session.Opened, measured: record.Measurement, data: accuracy.PairedData, made: accuracy.PairedData
+    opened: session.Opened,
+    measured: record.Measurement,
+    data: accuracy.PairedData,
+    made: accuracy.PairedData,
+    pictures: Pictures,
 ) -> record.Measurement:
-    """With quality, and with pictures made here; AOD-Net's random weights have neither."""
+    """With quality, and with pictures made here (kept in `pictures`); AOD-Net's random weights have neither."""
     if opened.subject.model.get("name") == "aod-net":
         subject = replace(opened.subject, name="AOD-Net, random weights")
         return replace(measured, subject=subject)
     quality = accuracy.score(opened.dehaze, data, opened.subject.name)
     chosen = [(pair[0].name, "made here") for pair in made.pairs[:4]]
-    pictures = accuracy.dehaze_chosen(opened.dehaze, made, chosen)
-    return replace(measured, quality=quality, shown=accuracy.show(pictures))
+    pictures[measured.subject.name] = accuracy.dehaze_chosen(opened.dehaze, made, chosen)
+    return replace(measured, quality=quality, shown=accuracy.show(pictures[measured.subject.name]))
+
+
+def _against_float(
+    measured: record.Measurement, others: list[record.Measurement], pictures: Pictures
+) -> record.Measurement:
+    """INT8 with where its pictures differ from those of float32 of the same checkpoint."""
+    checkpoint = measured.subject.model.get("checkpoint_sha256")
+    for other in others:
+        same = checkpoint and other.subject.model.get("checkpoint_sha256") == checkpoint
+        if same and measured.subject.precision == "int8" and other.subject.precision == "fp32":
+            mine, floats = pictures[measured.subject.name], pictures[other.subject.name]
+            return replace(measured, against_float=accuracy.against_float(mine, floats, other.subject))
+    return measured
 
 
 if __name__ == "__main__":
