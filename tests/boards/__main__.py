@@ -18,6 +18,7 @@ PROOFS = {
     "pi": ("pi", "aarch64 userland of a Raspberry Pi under qemu: the bytes of x86"),
     "tensorrt": ("tensorrt", "TensorRT-RTX parses and builds the Jetson's ONNX files"),
     "npu": ("npu", "Intel's NPU compiler takes the OpenVINO model, for three generations"),
+    "programs": ("programs", "edge.deploy against an SSH server, the unit before systemd, a GStreamer pipeline"),
     "camera": ("camera", "picamera2 and libcamera's virtual camera through edge.run"),
 }
 
