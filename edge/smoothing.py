@@ -15,6 +15,9 @@ import numpy as np
 CHANGE_LEVELS = 14.0  # a cell that changed by so many grey levels keeps 1/e of what its past would count for
 CUT_LEVELS = 28.0  # cells that changed by more than this are another scene ...
 CUT_SHARE = 0.5  # ... and if they are this share of the picture, it is a cut
+UNLIKE = 0.25  # correlation of detail below which pictures show different things, even if haze makes both grey ...
+UNLIKE_LEVELS = 5.0  # ... provided that they differ by as much on average: noise in thick fog correlates with nothing
+DETAIL_CELLS = 4  # detail is told from means of so many cells each way, so that a pan leaves most of it in place
 
 
 class Smoother:
@@ -63,7 +66,8 @@ class Smoother:
         # The image library on whole planes: a third of the time of numpy on interleaved channels.
         red, green, blue = cv2.split(cv2.blur(cv2.absdiff(guide, self._guide), (3, 3)))
         change = cv2.max(cv2.max(red, green), blue)
-        if np.count_nonzero(change > CUT_LEVELS) > CUT_SHARE * change.size:
+        other = np.count_nonzero(change > CUT_LEVELS) > CUT_SHARE * change.size
+        if other or (cv2.mean(change)[0] > UNLIKE_LEVELS and _likeness(guide, self._guide) < UNLIKE):
             self.cuts += 1
             self._guide, self._cell, self._airlight = guide, cell.copy(), airlight.copy()
             return self._cell, self._airlight
@@ -79,3 +83,14 @@ def _between(fresh: np.ndarray, past: np.ndarray, trust: np.ndarray) -> np.ndarr
     out = cv2.subtract(past, fresh)
     cv2.multiply(out, cv2.merge([trust] * fresh.shape[2]), out)
     return cv2.add(out, fresh, out)
+
+
+def _likeness(a: np.ndarray, b: np.ndarray) -> float:
+    """Correlation of two pictures' detail, float32 (h, w, 3); 1 where one of them has none."""
+    details = []
+    for picture in (a, b):
+        height, width = (max(1, side // DETAIL_CELLS) for side in picture.shape[:2])
+        small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+        details.append(small - cv2.blur(small, (5, 5)))
+    norms = float(np.linalg.norm(details[0]) * np.linalg.norm(details[1]))
+    return float((details[0] * details[1]).sum()) / norms if norms else 1.0

@@ -2,6 +2,7 @@
 
 import itertools
 
+import cv2
 import numpy as np
 import pytest
 
@@ -50,6 +51,27 @@ def test_a_cut_starts_anew(scene):
     np.testing.assert_array_equal(cell, fresh)
     np.testing.assert_array_equal(airlight, light)
     assert smoother.cuts == 1
+
+
+def test_a_cut_from_one_grey_scene_to_another_is_seen(scene):
+    rng = np.random.default_rng(0)
+    one, other = (cv2.resize(rng.random((8, 10, 3)), (160, 120)) for _ in range(2))
+    hazy = [np.rint(170 + 40 * picture).astype(np.uint8) for picture in (one, other)]
+    assert np.mean(cv2.absdiff(*hazy).max(axis=2) > 28) < 0.5  # too alike in brightness to tell by it
+    smoother, light = Smoother(5.0), np.zeros(3, np.float32)
+    smoother(hazy[0], np.zeros((HEIGHT, WIDTH, 7), np.float32), light)
+    cell, _ = smoother(hazy[1], np.ones((HEIGHT, WIDTH, 7), np.float32), light)
+    assert (cell == 1).all()
+    assert smoother.cuts == 1
+
+
+def test_noise_in_thick_fog_is_no_cut():
+    rng = np.random.default_rng(1)
+    smoother, light = Smoother(0.2), np.zeros(3, np.float32)
+    for cell in answers(rng, 10):
+        fog = np.clip(rng.normal(200, 6, (120, 160, 3)), 0, 255).astype(np.uint8)
+        smoother(fog, cell, light)
+    assert smoother.cuts == 0
 
 
 def test_the_time_constant_is_one_of_time_not_of_frames(scene):
