@@ -14,7 +14,7 @@ def put(page: Path, name: str, module: str, arguments: list[str] | None, text: s
     """Put a text and above it the command that made it between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->``.
 
     Args:
-        arguments: as of a `main`: None for those of this process. What only says where to write is left out.
+        arguments: as of a `main`: None for those of this process. Of paths the last name is shown; ``--page`` is left out.
 
     Raises:
         EdgeError: the page lacks the marks.
@@ -25,7 +25,9 @@ def put(page: Path, name: str, module: str, arguments: list[str] | None, text: s
     _, last, tail = rest.partition(end)
     if not (first and last):
         raise EdgeError(f"{page} lacks {begin} and {end}: put both where the table shall stand")
-    shown = [Path(a).name if "/" in a else a for a in (sys.argv[1:] if arguments is None else arguments)]
+    given = sys.argv[1:] if arguments is None else arguments
+    where = given.index("--page") if "--page" in given else len(given)
+    shown = [Path(a).name if "/" in a else a for a in (*given[:where], *given[where + 2 :])]
     typed = shlex.join(["python", "-m", module, *shown])
     with whole_file(page) as file:
         file.write(f"{head}{begin}\n    {typed}\n\n{text.strip()}\n{end}{tail}".encode())
