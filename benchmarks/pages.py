@@ -14,7 +14,8 @@ def put(page: Path, name: str, module: str, arguments: list[str] | None, text: s
     """Put a text and above it the command that made it between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->``.
 
     Args:
-        arguments: as of a `main`: None for those of this process. Of paths the last name is shown; ``--page`` is left out.
+        arguments: as of a `main`: None for those of this process. Of paths the last name is shown; ``--page`` is left
+            out.
 
     Raises:
         EdgeError: the page lacks the marks.

@@ -67,7 +67,8 @@ def paired(target: targets.Target, fp32: Bundle, int8: Bundle, device: str, plan
             loop.warm_up(one, pictures, plan)
         exact, quick = loop.measure(both, pictures, plan)
     turns = min(len(exact.rounds), len(quick.rounds))
-    ratio, interval = ratio_of_medians(*([r[:, 0] for r in s.rounds[:turns]] for s in (exact, quick)))
+    plain_ms, int8_ms = ([r[:, 0] for r in s.rounds[:turns]] for s in (exact, quick))
+    ratio, interval = ratio_of_medians(plain_ms, int8_ms)
     return Pace(
         round(ratio, 3),
         round(interval.low, 3),
