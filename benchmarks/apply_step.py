@@ -58,14 +58,15 @@ def _times(runs: int) -> dict[str, dict[str, float]]:
     rng = np.random.default_rng(0)
     cell = rng.normal(0, 1, (GRID[1], GRID[0], coefficients.CHANNELS)).astype(np.float32)
     light = np.ones(3, np.float32)
-    gain, bias = coefficients.decode(cell, light)
+    decode = coefficients.Decoder()
+    gain, bias = (grid.copy() for grid in decode(cell, light))
     times = {}
     for width, height in SIZES:
         frame = rng.integers(0, 256, (height, width, 3), np.uint8)
         out, grid = np.empty_like(frame), GridApply(*GRID)
         steps: dict[str, Callable[[], object]] = {
             "reduce": lambda f=frame, g=grid: g.reduce(f),
-            "decode": lambda: coefficients.decode(cell, light),
+            "decode": lambda: decode(cell, light),
             "apply": lambda f=frame, g=grid, o=out: g.apply(f, gain, bias, o),
             "copy": lambda f=frame, o=out: np.copyto(o, f),
         }
