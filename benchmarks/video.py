@@ -40,7 +40,7 @@ STEPS = ((4, 0), (-8, 2), (3, -1))  # pixels by which the window moves from fram
 WIDTH, HEIGHT = 640, 480
 BLOCK = 8
 SETTLED = 5  # frames at a scene's start whose changes do not count
-AIRLIGHT = np.float32([0.88, 0.9, 0.92])
+AIRLIGHT = np.array([0.88, 0.9, 0.92], np.float32)
 
 
 @dataclass(frozen=True)

@@ -79,3 +79,13 @@ def test_frames_of_odd_sizes_keep_their_mean_when_reduced(shape):
     small = GridApply(160, 120).reduce(frame)
     assert small.shape == (120, 160, 3)
     assert np.array_equal(np.unique(small.reshape(-1, 3), axis=0), [[10, 120, 250]])
+
+
+@pytest.mark.parametrize("size", [(360, 1920), (351, 1920), (360, 1917), (1080, 1440), (90, 3840)])
+def test_nothing_shows_where_tiles_of_a_large_frame_meet(size):
+    rng = np.random.default_rng(5)
+    frame = rng.integers(0, 256, (*size, 3), np.uint8)
+    gain = rng.uniform(0.4, 6, (9, 40, 3)).astype(np.float32)
+    bias = rng.uniform(-3, 0.5, (9, 40, 3)).astype(np.float32)
+    clear = GridApply(160, 120).apply(frame, gain, bias)
+    assert np.abs(clear - reference(frame, gain, bias)).max() <= 1.0
