@@ -1,0 +1,99 @@
+"""Score a model's bundle on every set that its card names, and write the table into the card.
+
+    python -m benchmarks.quality --model edge --data DATA --card edge/models/edge-m.md
+
+DATA holds pairs in `outdoor_val`, `indoor_val` and `real_test` (NH-HAZE, O-HAZE, I-HAZE and Dense-Haze, told apart by
+the letters that their names begin with), and the clear pictures of a flight in `clear_aerial`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks import pages
+from edge import command, export
+from edge.dehazer import Dehazer
+from edge.pictures import picture_files
+from training.evaluate import evaluate
+from training.metrics import bootstrap
+from training.sources import kept_pairs
+
+REAL = {"nhhaze": "NH-HAZE 51-55", "ohaze": "O-HAZE 41-45", "ihaze": "I-HAZE 26-30", "dense": "Dense-Haze 51-55"}
+FLIGHT = "snowpeak"  # not trained on
+Pairs = list[tuple[Path, Path]]
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="python -m benchmarks.quality",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    p.add_argument("--model", default="edge", metavar="NAME|PATH", help="as edge.export takes it (default: edge)")
+    p.add_argument("--bundle", type=Path, metavar="BUNDLE", help="score this one instead of exporting the model")
+    p.add_argument("--data", type=Path, required=True, metavar="DIR", help="holds the sets")
+    p.add_argument("--card", type=Path, metavar="FILE", help="write the table into it, between the marks")
+    return p
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = args.bundle or Path(folder) / "bundle"
+        if not args.bundle:
+            export.main(["--model", args.model, "--target", "openvino", "--out", str(bundle)])
+        dehazer = Dehazer(bundle)
+        text = table(dehazer, args.data)
+        name = dehazer.bundle.manifest.name
+    print(f"{name}\n\n{text}")
+    if args.card:
+        pages.put(args.card, "scores", "benchmarks.quality", argv, text)
+    return 0
+
+
+def table(dehazer: Callable[[np.ndarray], np.ndarray], data: Path) -> str:
+    """PSNR and SSIM of each set, whole pictures, as Markdown."""
+    real = kept_pairs(data / "real_test")
+    sets: dict[str, Pairs] = {
+        "`outdoor_val`, SOTS outdoor": kept_pairs(data / "outdoor_val"),
+        "`indoor_val`, SOTS indoor": kept_pairs(data / "indoor_val"),
+        **{title: [pair for pair in real if pair[0].name.startswith(name)] for name, title in REAL.items()},
+    }
+    rows, means = [], []
+    for title, pairs in sets.items():
+        row, mean = _row(title, dehazer, pairs)
+        rows.append(row)
+        if title in REAL.values():
+            means.append(mean)
+    psnr_db, ssim, hazy_db = np.mean(means, axis=0)
+    rows.append(f"| `real_test`: mean of the four | {len(real)} | {hazy_db:.2f} | **{psnr_db:.2f}** | {ssim:.3f} |")
+    for title, folder, only in (
+        ("clear pictures of `outdoor_val`, kept", data / "outdoor_val" / "clear", ""),
+        ("clear pictures of `indoor_val`, kept", data / "indoor_val" / "clear", ""),
+        ("a drone's flight that was not trained on, kept", data / "clear_aerial", FLIGHT),
+    ):
+        clear = [(path, path) for path in picture_files(folder) if path.name.startswith(only)]
+        rows.append(_row(title, dehazer, clear, kept=True)[0])
+    head = ["| pictures | number | hazy input, dB | PSNR, dB [95 %] | SSIM |", "|---|---:|---:|---|---:|"]
+    return "\n".join([*head, *rows])
+
+
+def _row(
+    title: str, dehazer: Callable[[np.ndarray], np.ndarray], pairs: Pairs, *, kept: bool = False
+) -> tuple[str, tuple[float, float, float]]:
+    scores = evaluate(dehazer, pairs)[0]["scores"]
+    psnr_db = bootstrap([one["psnr_db"] for one in scores])
+    ssim, hazy_db = (float(np.mean([one[key] for one in scores])) for key in ("ssim", "hazy_psnr_db"))
+    hazy = "–" if kept else f"{hazy_db:.2f}"
+    interval = f"{psnr_db.mean:.2f} [{psnr_db.low:.2f}, {psnr_db.high:.2f}]"
+    return f"| {title} | {len(pairs)} | {hazy} | {interval} | {ssim:.3f} |", (psnr_db.mean, ssim, hazy_db)
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))

@@ -1,0 +1,44 @@
+"""The table of a model card: every set has its row, and what is kept bit for bit counts as 100 dB."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from skimage.metrics import peak_signal_noise_ratio
+
+from benchmarks import quality
+
+
+@pytest.fixture
+def data(tmp_path):
+    """One or two pairs in each folder; the hazy picture of a pair is its clear one, brighter by 20 or 40 levels."""
+    rng = np.random.default_rng(1)
+    names = {
+        "outdoor_val": ["0001_0.8_0.1", "0002_1_0.2"],
+        "indoor_val": ["1400_5"],
+        "real_test": ["nhhaze51", "ohaze41", "ihaze26", "dense51"],
+        "clear_aerial": ["snowpeak1", "seneca1"],
+    }
+    for folder, pictures in names.items():
+        for number, name in enumerate(pictures):
+            clear = rng.integers(0, 200, (24, 32, 3), np.uint8)
+            if folder == "clear_aerial":
+                (tmp_path / folder).mkdir(exist_ok=True)
+                cv2.imwrite(str(tmp_path / folder / f"{name}.png"), clear)
+                continue
+            for kind, picture, stem in (("hazy", clear + 20 * (number % 2 + 1), name), ("clear", clear, name)):
+                (tmp_path / folder / kind).mkdir(parents=True, exist_ok=True)
+                cv2.imwrite(str(tmp_path / folder / kind / f"{stem.split('_')[0]}.png"), picture)
+    return tmp_path
+
+
+def test_every_set_has_its_row_and_the_real_ones_their_mean(data):
+    rows = {line.split("|")[1].strip(): line for line in quality.table(lambda frame: frame, data).splitlines()}
+    zeros = np.zeros((8, 8), np.uint8)
+    by_20, by_40 = (peak_signal_noise_ratio(zeros, zeros + level) for level in (20, 40))
+    assert f"| {by_20:.2f} | {by_20:.2f} [" in rows["NH-HAZE 51-55"]
+    assert f"**{(by_20 + by_40) / 2:.2f}**" in rows["`real_test`: mean of the four"]
+    assert f"| 2 | {(by_20 + by_40) / 2:.2f} |" in rows["`outdoor_val`, SOTS outdoor"]
+    assert "| 1 | – | 100.00 [" in rows["a drone's flight that was not trained on, kept"]
+    assert "100.00" in rows["clear pictures of `indoor_val`, kept"]
