@@ -1,4 +1,4 @@
-"""The step that every grid model shares: reduce the frame, and lay the coefficients over it at full resolution.
+"""The step that every grid model shares: reduce the frame, sharpen the coefficients, and lay them over the frame.
 
 All of it is calls of the image library on buffers that are kept from frame to frame. The frame is worked on in
 tiles, so that what is enlarged stays in the processor's cache and memory stays small at any frame size.
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+
+from edge.upsampling import JointBilateral
 
 TILE_BYTES = 512 * 1024  # of one enlarged map: little enough for a usual second-level cache
 TILE_WIDTH = 640  # pixels, or less: so that a tile has several rows of the grid in wide frames too
@@ -28,6 +30,9 @@ class GridApply:
 
     def __init__(self, width: int, height: int) -> None:
         self._small = np.empty((height, width, 3), np.uint8)
+        self._buffer = np.empty((2 * height, 2 * width, 3), np.uint8)
+        self._twice: np.ndarray | None = None
+        self._upsampling: JointBilateral | None = None
         self._halves: list[np.ndarray] = []
         self._halved: tuple[int, ...] = ()
         self._plan: _Plan | None = None
@@ -40,13 +45,42 @@ class GridApply:
         """
         height, width = self._small.shape[:2]
         if frame.shape != self._halved:
-            self._halves = _halves(frame.shape[0], frame.shape[1], height, width)
+            self._halves = _halves(frame.shape[0], frame.shape[1], 2 * height, 2 * width)
             self._halved = frame.shape
         for half in self._halves:
             frame = cv2.resize(frame, half.shape[1::-1], half, interpolation=cv2.INTER_AREA)
+        self._twice = None
+        if frame.shape[0] >= 2 * height and frame.shape[1] >= 2 * width:
+            frame = self._twice = cv2.resize(frame, (2 * width, 2 * height), self._buffer, interpolation=cv2.INTER_AREA)
         enlarges = frame.shape[0] < height or frame.shape[1] < width  # which area averaging cannot
         how = cv2.INTER_LINEAR if enlarges else cv2.INTER_AREA
         return cv2.resize(frame, (width, height), self._small, interpolation=how)
+
+    def sharpen(self, gain: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Gain and bias on a grid of twice the size, along the edges of the frame that was reduced last.
+
+        As they are where that frame has no more pixels than the grid has cells.
+
+        Args:
+            gain, bias: float32 (h, w, 3), on the grid of the network's input or on one of half its size.
+
+        Returns:
+            float32 (2h, 2w, 3) each, which the next call writes to again; or gain and bias themselves.
+        """
+        height, width = gain.shape[:2]
+        if (height, width) == self._small.shape[:2]:
+            fine: np.ndarray | None = self._twice
+            coarse: np.ndarray = self._small
+        elif (2 * height, 2 * width) == self._small.shape[:2]:
+            fine = self._small
+            coarse = cv2.resize(self._small, (width, height), interpolation=cv2.INTER_AREA)
+        else:
+            return gain, bias
+        if fine is None:
+            return gain, bias
+        if self._upsampling is None:
+            self._upsampling = JointBilateral(width, height)
+        return self._upsampling(gain, bias, coarse, fine)
 
     def apply(self, frame: np.ndarray, gain: np.ndarray, bias: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """`clip(gain * frame + bias)`, gain and bias enlarged bilinearly; within 1 grey level of exact arithmetic.

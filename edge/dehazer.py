@@ -95,10 +95,13 @@ class Dehazer:
             self._method.smoother = value
 
     @property
-    def network_size(self) -> tuple[int, int] | None:
-        """Width and height of the picture that a grid model sees of every frame; None for frame models."""
+    def small_size(self) -> tuple[int, int] | None:
+        """Width and height from which a smaller picture can stand for the frame; None for frame models.
+
+        Twice what a grid model sees: its coefficients are sharpened along the edges of a picture of that size.
+        """
         size = self.bundle.manifest.input
-        return (size["width"], size["height"]) if isinstance(self._method, GridMethod) else None
+        return (2 * size["width"], 2 * size["height"]) if isinstance(self._method, GridMethod) else None
 
     @property
     def cell(self) -> np.ndarray | None:
@@ -112,7 +115,7 @@ class Dehazer:
             frame: uint8 RGB (H, W, 3), any size from 1x1.
             out: uint8 array of the same shape to write to; may be `frame` itself.
             small: the same view in fewer pixels, uint8 RGB, where a camera gives one: a grid model then sees this and
-                the frame need not be reduced. One with fewer pixels than `network_size` is not taken.
+                the frame need not be reduced. One with fewer pixels than `small_size` is not taken.
 
         Raises:
             FrameError: another dtype or shape.
@@ -132,7 +135,7 @@ class Dehazer:
         return out
 
     def _is_enough(self, small: np.ndarray) -> bool:
-        size = self.network_size
+        size = self.small_size
         return size is not None and small.shape[1] >= size[0] and small.shape[0] >= size[1]
 
     def verify(self) -> int:

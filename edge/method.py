@@ -74,7 +74,7 @@ class GridMethod:
             cell, airlight = self.smoother(small, cell, airlight)
         self.cell = cell
         answered = time.perf_counter()
-        gain, bias = self._decode(cell, airlight, strength)
+        gain, bias = self._grid.sharpen(*self._decode(cell, airlight, strength))
         out = self._grid.apply(frame, gain, bias, out)
         done = time.perf_counter()
         return out, FrameTiming((reduced - start) * 1e3, (answered - reduced) * 1e3, (done - answered) * 1e3)

@@ -181,8 +181,8 @@ class Stream:
     def _new_source(self) -> Source:
         """A source, which learns what the network wants to see where it can give that beside the frame."""
         source = self._make_source()
-        if hasattr(source, "network_size"):
-            source.network_size = self.clearing.dehazer.network_size
+        if hasattr(source, "least_small"):
+            source.least_small = self.clearing.dehazer.small_size
         return source
 
     def _mend_stall(self) -> None:

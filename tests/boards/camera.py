@@ -88,12 +88,12 @@ def prove(folder: Path, bundles: Bundles) -> Iterator[str]:
         raise ProofFailed(f"not {FRAMES} frames came through: {seen}")
     if seen["still_open"] or seen["files_left"] > 0:
         raise ProofFailed(f"{seen['still_open']} requests and {seen['files_left']} files were not given back")
-    if seen["small"] != [160, 120]:
+    if seen["small"] != [320, 240]:
         raise ProofFailed(f"the network did not see the camera's own small picture, but {seen['small']}")
     yield (
         f"picamera2 {seen['picamera2']} on libcamera's virtual camera (Debian trixie), {bundle.name}: {FRAMES} frames "
         f"into edge.run, {counted[1]} cleared and the others dropped for newer ones, {seen['requests']} requests, at "
-        f"most {seen['most_open']} at once, all given back; the network saw the camera's own 160x120 picture (lores)"
+        f"most {seen['most_open']} at once, all given back; the network saw the camera's own 320x240 picture (lores)"
     )
 
 

@@ -67,11 +67,11 @@ class PicameraSource:
     the processor need not reduce the frame.
 
     Attributes:
-        network_size: width and height that the network wants to see; None for no small picture.
+        least_small: width and height from which a small picture is of use; None for no small picture.
     """
 
     live = True
-    network_size: tuple[int, int] | None = None
+    least_small: tuple[int, int] | None = None
 
     def __init__(self, spec: Spec, fps: float | None) -> None:
         spec.check_options(("size",))
@@ -101,7 +101,7 @@ class PicameraSource:
             raise SourceError(f"camera {self._number} gives {main.format}, which is not read here")
         if given.get("lores"):
             small = Layout.read("lores", given["lores"])
-            asked = small_size((main.width, main.height), self.network_size)
+            asked = small_size((main.width, main.height), self.least_small)
             if small.format in CONVERSIONS and (small.width, small.height) == asked:
                 self._small = small
         return StreamInfo(main.width, main.height, Fraction(self._fps).limit_denominator(1001), Fraction(1, 1_000_000))
@@ -112,7 +112,7 @@ class PicameraSource:
             "controls": {"FrameRate": self._fps},
             "buffer_count": 4,
         }
-        size = small_size(self._size, self.network_size)
+        size = small_size(self._size, self.least_small)
         if size is not None:
             try:  # up to the Raspberry Pi 4, lores is YUV only
                 lores = {"size": size, "format": "YUV420"}
@@ -149,22 +149,22 @@ class PicameraSource:
             camera.close()
 
 
-def small_size(frame: tuple[int, int], network: tuple[int, int] | None) -> tuple[int, int] | None:
-    """The smallest picture of exactly the frame's shape that is not smaller than what the network sees.
+def small_size(frame: tuple[int, int], least: tuple[int, int] | None) -> tuple[int, int] | None:
+    """The smallest picture of exactly the frame's shape that is large enough.
 
     Another shape could be another part of the scene: a Raspberry Pi 5 crops each of its streams to its own shape.
 
     Args:
-        frame, network: width and height; None for a model that sees the whole frame.
+        frame, least: width and height; None for a model that sees the whole frame.
 
     Returns:
         Even numbers; None where no such picture is less than half as wide as the frame.
     """
-    if network is None:
+    if least is None:
         return None
     divisor = math.gcd(*frame)
     width, height = (side // divisor for side in frame)
     if width % 2 or height % 2:
         width, height = 2 * width, 2 * height
-    times = max(-(-network[0] // width), -(-network[1] // height))
+    times = max(-(-least[0] // width), -(-least[1] // height))
     return (times * width, times * height) if 2 * times * width <= frame[0] else None
