@@ -16,6 +16,7 @@ from edge.errors import EdgeError
 from quantization.qdq import CORRECTED_ON
 from targets import Artefact, BuildOptions
 from targets.rpi import flatbuffer, kernels
+from targets.rpi.enlarging import with_depth_to_space
 from targets.rpi.network import FILE, KERNELS, interpreter_module
 from targets.rpi.quiet import quiet
 from targets.rpi.ranges import tensor_ranges, with_zero
@@ -67,7 +68,8 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
     if int8:
         options.say(f"INT8 by ai-edge-quantizer from {len(options.calibration)} pictures")
         content = _quantized(content, options.calibration, (0.0, 1.0) if card.kind == "frame" else (-1.0, 1.0))
-    elif options.precision == "fp16":
+    content = with_depth_to_space(content)
+    if options.precision == "fp16":
         content = with_float16_weights(content)
     notes |= flatbuffer.summary(content)
     if int8 and card.kind == "grid":

@@ -44,8 +44,9 @@ EXPORT = """
 import sys
 from edge import command, export
 checkpoint, folder = sys.argv[1:]
-for precision, more in (("fp32", []), ("int8", ["--calibration", folder + "/photos"])):
-    call = ["--target", "rpi", "--model", checkpoint, "--precision", precision, "--out", folder + "/" + precision]
+photos = ["--calibration", folder + "/photos"]
+for name, precision, more in (("fp32", "fp32", []), ("int8", "int8", photos), ("again", "int8", photos)):
+    call = ["--target", "rpi", "--model", checkpoint, "--precision", precision, "--out", folder + "/" + name]
     assert command.run(export.main, [*call, *more]) == 0
 """
 
@@ -106,6 +107,17 @@ def test_every_operator_of_the_int8_file_computes_in_integers(bundles):
     assert {kind for op in found for kind in op.types} <= {"INT8", "INT32"}
     names = {op.name for op in found}
     assert "TRANSPOSE" not in names and "DEQUANTIZE" not in names and "REDUCE_MAX" not in names
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
+def test_no_transposed_convolution_is_left_for_which_there_is_no_fast_kernel(bundles, precision):
+    names = [op.name for op in flatbuffer.operators(Bundle.read(bundles[precision]).files[FILE])]
+    assert "TRANSPOSE_CONV" not in names and names.count("DEPTH_TO_SPACE") == 1
+
+
+def test_same_model_and_pictures_same_bytes(exported):
+    folder, _ = exported
+    assert (folder / "int8" / FILE).read_bytes() == (folder / "again" / FILE).read_bytes()
 
 
 def test_the_manifest_says_what_the_file_holds(bundles):
@@ -184,6 +196,6 @@ def test_the_board_needs_no_torch(bundles, python):
 def test_what_the_tools_print_stays_out_of_the_commands_output(exported):
     folder, done = exported
     out = done.stdout.splitlines()
-    assert len(out) == 4 and out[1::2] == [str(folder / "fp32"), str(folder / "int8")]
+    assert len(out) == 6 and out[1::2] == [str(folder / name) for name in ("fp32", "int8", "again")]
     assert all("WARNING" not in line and "I0000" not in line for line in done.stderr.splitlines())
     assert json.loads((folder / "fp32" / "manifest.json").read_text())["target"] == "rpi"
