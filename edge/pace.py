@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,22 @@ class Pace:
         if self.recommended == "int8":
             return f"{share}, {self.int8_ms:.1f} ms against {self.fp32_ms:.1f} (one thread, network alone)"
         return f"{share}: it is no faster on this processor; take --precision fp32 for it, which loses nothing"
+
+
+def mark(notes: Mapping[str, Any], processor: str) -> str | None:
+    """What a measurement of an INT8 bundle has to say of its pace; None where it is the right choice or not known.
+
+    Args:
+        notes: of the bundle's manifest.
+        processor: on which it is measured; the exporting machine's pace says nothing of another.
+    """
+    found = notes.get("pace")
+    if not found or found["recommended"] == "int8" or found["processor"] != processor:
+        return None
+    return (
+        f"take {found['recommended']}: on this processor the network in INT8 takes {found['to_fp32']:.2f} "
+        f"({found['low']:.2f} to {found['high']:.2f}) of float32's time"
+    )
 
 
 def paired(target: targets.Target, fp32: Bundle, int8: Bundle, device: str, plan: loop.Plan = PLAN) -> Pace:

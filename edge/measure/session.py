@@ -13,12 +13,12 @@ import cv2
 import numpy as np
 
 import targets
-from edge import command
+from edge import command, pace
 from edge.bundle import Bundle
 from edge.dehazer import Dehazer
 from edge.measure import accuracy, conditions, energy, loop, samples, statistics, sysfs
 from edge.measure.accuracy import PairedData
-from edge.measure.machine import Machine, versions
+from edge.measure.machine import Machine, this_machine, versions
 from edge.measure.record import (
     STAGES,
     Latency,
@@ -59,6 +59,7 @@ class Opened:
     Attributes:
         dehaze: the bundle's `Dehazer`, or a peer that can be timed like one.
         before_mb: memory of the process before.
+        mark: what the bundle itself says that a reader must know.
     """
 
     subject: Subject
@@ -68,6 +69,7 @@ class Opened:
     startup: Startup
     made: str
     before_mb: float | None
+    mark: str | None = None
 
     def close(self) -> None:
         if isinstance(self.dehaze, Dehazer):
@@ -92,7 +94,8 @@ def open_bundle(where: str | Path | Bundle, settings: Settings) -> Opened:
     dehazer(settings.frames[0])
     first_ms = (time.perf_counter() - start) * 1e3
     startup = Startup(read_ms + dehazer.load_ms, dehazer.compile_ms, first_ms)
-    return Opened(subject_of(bundle), dehazer, dehazer.device, dehazer.precision, startup, made, before_mb)
+    slow = pace.mark(bundle.manifest.notes, this_machine().processor)
+    return Opened(subject_of(bundle), dehazer, dehazer.device, dehazer.precision, startup, made, before_mb, slow)
 
 
 def subject_of(bundle: Bundle) -> Subject:
@@ -168,6 +171,7 @@ def _marks_of_run(opened: Opened, settings: Settings) -> tuple[str, ...]:
     return (
         *(("quick run",) if settings.quick else ()),
         *((f"ran in {ran}: built for {built}",) if ran != built else ()),
+        *((opened.mark,) if opened.mark else ()),
     )
 
 

@@ -46,3 +46,21 @@ def test_the_faster_of_the_two_is_recommended(int8_seconds, recommended, says):
     assert found.low <= found.to_fp32 <= found.high
     assert found.to_fp32 == pytest.approx(int8_seconds / 0.02, rel=0.3)
     assert says in found.sentence()
+
+
+@pytest.mark.parametrize(
+    ("recommended", "processor", "marked"),
+    [("fp32", "Cortex-A76", True), ("int8", "Cortex-A76", False), ("fp32", "Xeon", False)],
+)
+def test_a_measurement_is_marked_where_int8_is_known_to_be_no_faster(recommended, processor, marked):
+    found = pace.Pace(1.1, 1.05, 1.15, 2.2, 2.0, 1, processor, recommended)
+
+    mark = pace.mark({"pace": found.to_json()}, "Cortex-A76")
+
+    assert (mark is not None) is marked
+    if mark:
+        assert mark.startswith("take fp32") and "1.10 (1.05 to 1.15) of float32's time" in mark
+
+
+def test_a_bundle_of_which_no_pace_is_known_gets_no_mark():
+    assert pace.mark({}, "Cortex-A76") is None
