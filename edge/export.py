@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from targets.source import SourceModel
 
 MODELS = Path(__file__).parent / "models"
-SHIPPED = {"edge": MODELS / "edge-m.onnx", "full": MODELS / "full.safetensors"}
+SHIPPED = {
+    "edge": MODELS / "edge-m.onnx",
+    "full": MODELS / "full.safetensors",
+}
 FRAME_SIZE = (640, 480)
 HELD_OUT_PAIRS = 24
 HELD_OUT_SEED = 1  # calibration draws with seed 0

@@ -104,7 +104,14 @@ def finetuning(model: Path, configuration: Path | None, steps: int, learning_rat
     return replace(
         config,
         name=f"{config.name}-int8",
-        model=replace(config.model, name=held.model, configuration=dict(held.configuration), initial=str(model)),
+        model=replace(
+            config.model,
+            name=held.model,
+            configuration=dict(held.configuration),
+            initial=str(model),
+            initial_part="",
+            initial_lacks=[],
+        ),
         training=replace(
             config.training,
             steps=steps,
