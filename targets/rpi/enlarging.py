@@ -26,7 +26,7 @@ def with_depth_to_space(model: bytes) -> bytes:
 
     content = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(bytes(model), 0))
     graph = content.subgraphs[0]
-    operators = []
+    operators: list[Any] = []
     for op in graph.operators:
         code = content.operatorCodes[op.opcodeIndex]
         fits = max(code.builtinCode, code.deprecatedBuiltinCode) == schema.BuiltinOperator.TRANSPOSE_CONV
