@@ -2,8 +2,9 @@
 
 The quantizer's own calibration keeps a moving average over pictures, which forgets the few that reach furthest: clear
 pictures among hazy ones drive the network to other values, and were clipped (28 dB to the float model where the
-ranges taken here give 58). The outermost thousandth of each picture's values may be clipped: that costs less than the
-coarser steps that it would take to keep it.
+ranges taken here give 58). The outermost thousandth of each picture's values may be clipped in a large map: that costs
+less than the coarser steps that it would take to keep it. In a small map nothing is clipped: of the coarsest ones the
+maximum over the whole picture is taken, one value of each channel, and the outermost thousandth is just those.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 OUTERMOST = 0.001
+LARGEST_WHOLE = 1 << 15  # values of a map of which nothing is clipped
 LARGEST_SAMPLE = 1 << 16
 # A range of nothing (a ReLU that never fires) would ask for an endless multiplier, which XNNPACK refuses.
 LEAST_SPAN = 1 / 64
@@ -22,7 +24,7 @@ Range = tuple[float, float]
 
 
 def tensor_ranges(interpreter: Any, names: Iterable[str], pictures: Iterable[np.ndarray]) -> dict[str, Range]:
-    """Lowest and highest value of each tensor over all pictures, without each picture's outermost values.
+    """Lowest and highest value of each tensor over all pictures, without each picture's outermost in large maps.
 
     Args:
         interpreter: of the float model, with `experimental_preserve_all_tensors`.
@@ -51,6 +53,8 @@ def with_zero(low: float, high: float) -> Range:
 
 
 def _inner_range(values: np.ndarray) -> Range:
+    if values.size <= LARGEST_WHOLE:
+        return float(values.min()), float(values.max())
     flat = values.ravel()
     flat = flat[:: max(1, flat.size // LARGEST_SAMPLE)]
     low, high = np.quantile(flat, (OUTERMOST, 1 - OUTERMOST))
