@@ -27,8 +27,8 @@ VIRTUAL_CAMERA = """\
     frame_rates:
     - 30
     - 30
-  - width: 160
-    height: 120
+  - width: 320
+    height: 240
     frame_rates:
     - 30
     - 30
