@@ -27,7 +27,7 @@ class JointBilateral:
     def __init__(self, width: int, height: int) -> None:
         h, w = height, width
         self._grey, self._fine_grey = np.empty((h, w), np.uint8), np.empty((2 * h, 2 * w), np.uint8)
-        self._guides = np.empty((h, 2 * w + 4), np.uint8)
+        self._padded_grey, self._guides = np.empty((h, w + 2), np.uint8), np.empty((h, 2 * w + 4), np.uint8)
         self._wide_grey, self._tall_grey = np.empty((h, 2 * w), np.uint8), np.empty((h + 2, 2 * w), np.uint8)
         self._difference = np.empty((h, 2 * w), np.uint8)
         self._across = np.empty((2, h, 2 * w), np.float32)
@@ -70,8 +70,8 @@ class JointBilateral:
         cv2.cvtColor(coarse, cv2.COLOR_RGB2GRAY, self._grey)
         cv2.cvtColor(fine, cv2.COLOR_RGB2GRAY, self._fine_grey)
         wide = cv2.resize(self._fine_grey, self._wide_grey.shape[::-1], self._wide_grey, interpolation=cv2.INTER_AREA)
-        padded = cv2.copyMakeBorder(self._grey, 0, 0, 1, 1, cv2.BORDER_REPLICATE)
-        cv2.resize(padded, self._guides.shape[::-1], self._guides, interpolation=cv2.INTER_NEAREST)
+        cv2.copyMakeBorder(self._grey, 0, 0, 1, 1, cv2.BORDER_REPLICATE, self._padded_grey)
+        cv2.resize(self._padded_grey, self._guides.shape[::-1], self._guides, interpolation=cv2.INTER_NEAREST)
         for tap, near, weight in zip(_sides(self._guides), (self._left, self._right), self._across, strict=True):
             cv2.absdiff(wide, tap, self._difference)
             cv2.LUT(self._difference, self._likeness, weight)
