@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 examples:
-  python -m quantization.distill --teacher runs/draco/best.safetensors --config training/configs/edge-m.toml --data DATA
+  python -m quantization.distill --teacher runs/draco/best.safetensors --config training/configs/edge-s.toml --data DATA
   python -m quantization.distill --teacher A.safetensors --teacher B.safetensors --config C.toml   # their mean
-  python -m quantization.distill --resume runs/edge-m
+  python -m quantization.distill --resume runs/edge-s
 
 The configuration is that of training.train; its table [distillation] says how much the teachers count:
   picture = 0.5          mean absolute difference to the teachers' picture

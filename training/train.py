@@ -1,4 +1,4 @@
-"""Train a model: `python -m training.train --config training/configs/edge-m.toml --data PICTURES`."""
+"""Train a model: `python -m training.train --config training/configs/edge-s.toml --data PICTURES`."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 examples:
-  python -m training.train --config training/configs/edge-m.toml --data pictures
-  python -m training.train --resume runs/edge-m                   # goes on exactly where it stopped
+  python -m training.train --config training/configs/edge-s.toml --data pictures
+  python -m training.train --resume runs/edge-s                   # goes on exactly where it stopped
   torchrun --nproc-per-node 4 -m training.train --config training/configs/draco.toml --data pictures
 
 The run's folder (runs/NAME, or --out) holds best.safetensors and last.safetensors (averaged weights), log.csv,
