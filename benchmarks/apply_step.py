@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _sum(steps: dict[str, float]) -> float:
-    return steps["reduce"] + steps["decode"] + steps["sharpen"] + steps["apply"]
+    return steps["reduce"] + steps["decode"] + steps["apply"]
 
 
 def _times(runs: int) -> dict[str, dict[str, float]]:
@@ -62,19 +62,19 @@ def _times(runs: int) -> dict[str, dict[str, float]]:
     cell = rng.normal(0, 1, (GRID[1], GRID[0], coefficients.CHANNELS)).astype(np.float32)
     light = np.ones(3, np.float32)
     decode = coefficients.Decoder()
-    gain, bias = (grid.copy() for grid in decode(cell, light))
     plain = coefficients.Decoder()
     coarse = np.ascontiguousarray(cell[::2, ::2])
+    density = np.ascontiguousarray(cell[..., 0])
     times = {}
     for width, height in SIZES:
         frame = rng.integers(0, 256, (height, width, 3), np.uint8)
         out, grid, plain_grid = np.empty_like(frame), GridApply(*GRID), GridApply(*PLAIN_GRID)
         grid.reduce(frame)
-        sharp = [kept.copy() for kept in grid.sharpen(gain, bias)]
+        sharp = [kept.copy() for kept in decode(cell, light, sharpen=grid.sharpen)]
         steps: dict[str, Callable[[], object]] = {
             "reduce": lambda f=frame, g=grid: g.reduce(f),
-            "decode": lambda: decode(cell, light),
-            "sharpen": lambda g=grid: g.sharpen(gain, bias),
+            "decode": lambda g=grid: decode(cell, light, sharpen=g.sharpen),
+            "of which sharpen": lambda g=grid: g.sharpen((density, density)),
             "apply": lambda f=frame, g=grid, o=out, s=sharp: g.apply(f, *s, o),
             "plain": lambda f=frame, g=plain_grid, o=out: g.apply(f, *plain(coarse, light), o),
             "copy": lambda f=frame, o=out: np.copyto(o, f),
@@ -113,8 +113,7 @@ def _edge_ratio(scene: Scene) -> float:
     near = cv2.dilate(jumps.astype(np.uint8), reach) > 0
     step = GridApply(*GRID)
     step.reduce(np.rint(hazy * 255).astype(np.uint8))
-    cells = cv2.merge([cv2.resize(gain, GRID, interpolation=cv2.INTER_AREA)] * 3)
-    sharp = step.sharpen(cells, AIRLIGHT * (1 - cells))[0][..., :1]
+    sharp = np.exp(step.sharpen([np.log(cv2.resize(gain, GRID, interpolation=cv2.INTER_AREA))])[0])
     errors = []
     for grid in (sharp, cv2.resize(gain, PLAIN_GRID, interpolation=cv2.INTER_AREA)):
         enlarged = cv2.resize(grid, hazy.shape[1::-1], interpolation=cv2.INTER_LINEAR)[..., None]

@@ -6,7 +6,7 @@ tiles, so that what is enlarged stays in the processor's cache and memory stays 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -56,18 +56,18 @@ class GridApply:
         how = cv2.INTER_LINEAR if enlarges else cv2.INTER_AREA
         return cv2.resize(frame, (width, height), self._small, interpolation=how)
 
-    def sharpen(self, gain: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Gain and bias on a grid of twice the size, along the edges of the frame that was reduced last.
+    def sharpen(self, planes: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        """Planes of the grid on a grid of twice the size, along the edges of the frame that was reduced last.
 
         As they are where that frame has no more pixels than the grid has cells.
 
         Args:
-            gain, bias: float32 (h, w, 3), on the grid of the network's input or on one of half its size.
+            planes: float32 (h, w) each, on the grid of the network's input or on one of half its size.
 
         Returns:
-            float32 (2h, 2w, 3) each, which the next call writes to again; or gain and bias themselves.
+            float32 (2h, 2w) each, which the next call writes to again; or the planes themselves.
         """
-        height, width = gain.shape[:2]
+        height, width = planes[0].shape
         if (height, width) == self._small.shape[:2]:
             fine: np.ndarray | None = self._twice
             coarse: np.ndarray = self._small
@@ -75,12 +75,12 @@ class GridApply:
             fine = self._small
             coarse = cv2.resize(self._small, (width, height), interpolation=cv2.INTER_AREA)
         else:
-            return gain, bias
+            return planes
         if fine is None:
-            return gain, bias
+            return planes
         if self._upsampling is None:
             self._upsampling = JointBilateral(width, height)
-        return self._upsampling(gain, bias, coarse, fine)
+        return self._upsampling(planes, coarse, fine)
 
     def apply(self, frame: np.ndarray, gain: np.ndarray, bias: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
         """`clip(gain * frame + bias)`, gain and bias enlarged bilinearly; within 1 grey level of exact arithmetic.

@@ -9,13 +9,16 @@ each cell how dense the haze is (d, its optical thickness), by how much each col
 
 Where haze hides the scene no gain brings it back; there each cell may shift its brightness and colour by a bounded
 amount, in proportion to the veil 1 - exp(-d). Without haze, d = 0, the answer is the frame itself, whatever the
-other coefficients say.
+other coefficients say. What jumps where depth does jumps in all colours
+alike, so only the means over the colours need be known on a finer grid.
 
 The functions here are the arithmetic that stays out of the graph: no quantizer has to carry an exponential, and it
 runs on a small grid only.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -30,12 +33,19 @@ LARGEST_LOG_GAIN = 3.5
 
 
 class Decoder:
-    """Decodes the answer to each frame, in buffers that are kept; they are made anew when the grid's size changes."""
+    """Decodes the answer to each frame, in buffers that are kept; they are made anew when a grid's size changes."""
 
     def __init__(self) -> None:
         self._shape: tuple[int, ...] = ()
+        self._fine_shape: tuple[int, ...] = ()
 
-    def __call__(self, cell: np.ndarray, airlight: np.ndarray, strength: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(
+        self,
+        cell: np.ndarray,
+        airlight: np.ndarray,
+        strength: float = 1.0,
+        sharpen: Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Gain and bias of every cell, for pictures in [0, 1].
 
         Args:
@@ -43,12 +53,17 @@ class Decoder:
             airlight: float32 (3,), raw.
             strength: how much of the haze to remove, in [0, 1.5]: the density taken is d * strength. At 0 the gain is
                 exactly 1 and the bias exactly 0.
+            sharpen: gives planes (h, w) on a finer grid (see `edge.apply.GridApply.sharpen`). The colours' means of
+                logarithmic gain and shift go through it; how each colour differs from them is enlarged bilinearly.
+                None leaves the grid as it is.
 
         Returns:
-            gain and bias, float32 (h, w, 3) each: clear = gain * hazy + bias. The next call writes to the same arrays.
+            gain and bias, float32 (h, w, 3) or of the finer grid: clear = gain * hazy + bias. The next call writes to
+            the same arrays.
         """
         if cell.shape != self._shape:
             self._make_buffers(*cell.shape[:2])
+        height, width = cell.shape[:2]
         # Plane by plane: arithmetic on whole planes is several times as fast as on interleaved channels.
         cv2.transpose(np.ascontiguousarray(cell, np.float32).reshape(-1, CHANNELS), self._planes)
         density, tint, shift = self._planes[0], self._planes[1:4], self._planes[4:]
@@ -58,34 +73,50 @@ class Decoder:
         density += 1
         cv2.log(density, density)  # softplus
         density *= strength
-        np.negative(density, out=self._veil)
-        cv2.exp(self._veil, self._veil)
-        np.subtract(1, self._veil, out=self._veil)
-        self._veil *= SHIFT_SCALE
 
         tint *= TINT_SCALE
         np.clip(tint, -1, 1, out=tint)
         tint += 1
-        gain = np.multiply(tint, density, out=tint)
-        np.minimum(gain, LARGEST_LOG_GAIN, out=gain)
-        cv2.exp(gain, gain)
-
+        log_gain = np.multiply(tint, density, out=tint)
         np.clip(shift, -1, 1, out=shift)
+        cv2.exp(np.negative(density, out=self._veil), self._veil)
+        np.subtract(1, self._veil, out=self._veil)
+        self._veil *= SHIFT_SCALE
         shift *= self._veil
+
+        for planes, mean, apart in ((log_gain, *self._log_gain), (shift, *self._shift)):
+            cv2.reduce(planes, 0, cv2.REDUCE_AVG, mean.reshape(1, -1))
+            planes -= mean.reshape(-1)
+            cv2.merge([plane.reshape(height, width) for plane in planes], apart)
+        means: Sequence[np.ndarray] = (self._log_gain[0], self._shift[0])
+        if sharpen is not None:
+            means = sharpen(means)
+        if means[0].shape != self._fine_shape:
+            self._fine_shape = means[0].shape
+            self._gain, self._bias, self._scratch = np.empty((3, *self._fine_shape, 3), np.float32)
+        gain = _plus(self._log_gain[1], means[0], self._gain, self._scratch)
+        cv2.threshold(gain, LARGEST_LOG_GAIN, 0, cv2.THRESH_TRUNC, gain)
+        cv2.exp(gain, gain)
+        bias = _plus(self._shift[1], means[1], self._bias, self._scratch)
         light = AIRLIGHT_SCALE / (1 + np.exp(-airlight.astype(np.float64)))
-        bias = np.subtract(1, gain, out=self._bias_planes)
-        bias *= light.astype(np.float32)[:, None]
-        bias += shift
-        for planes, merged in ((gain, self._gain), (bias, self._bias)):
-            cv2.merge([plane.reshape(self._shape[:2]) for plane in planes], merged)
-        return self._gain, self._bias
+        glow = cv2.transform(gain, np.column_stack([np.diag(-light), light]), self._scratch)  # A (1 - gain)
+        return gain, cv2.add(bias, glow, bias)
 
     def _make_buffers(self, height: int, width: int) -> None:
         self._shape = (height, width, CHANNELS)
         self._planes = np.empty((CHANNELS, height * width), np.float32)
         self._veil = np.empty(height * width, np.float32)
-        self._bias_planes = np.empty((3, height * width), np.float32)
-        self._gain, self._bias = np.empty((2, height, width, 3), np.float32)
+        # Mean over the colours, and what each colour has beside it.
+        self._log_gain, self._shift = (
+            (np.empty((height, width), np.float32), np.empty((height, width, 3), np.float32)) for _ in range(2)
+        )
+
+
+def _plus(apart: np.ndarray, mean: np.ndarray, out: np.ndarray, scratch: np.ndarray) -> np.ndarray:
+    """The colours (h, w, 3), enlarged to the grid of their mean where that is finer, with the mean added to each."""
+    if mean.shape != apart.shape[:2]:
+        apart = cv2.resize(apart, mean.shape[::-1], out, interpolation=cv2.INTER_LINEAR)
+    return cv2.add(apart, cv2.merge([mean, mean, mean], scratch), out)
 
 
 def decode(cell: np.ndarray, airlight: np.ndarray, strength: float = 1.0) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
+import cv2
 import numpy as np
 
 from edge import coefficients
@@ -68,13 +69,13 @@ class GridMethod:
         small = self._grid.reduce(frame if small is None else small)
         reduced = time.perf_counter()
         cell, airlight = self._network(small)
-        if not (np.isfinite(cell).all() and np.isfinite(airlight).all()):
+        if not (cv2.checkRange(cell) and cv2.checkRange(airlight)):
             raise ModelFault("the model's answer is not finite")
         if self.smoother is not None:
             cell, airlight = self.smoother(small, cell, airlight)
         self.cell = cell
         answered = time.perf_counter()
-        gain, bias = self._grid.sharpen(*self._decode(cell, airlight, strength))
+        gain, bias = self._decode(cell, airlight, strength, self._grid.sharpen)
         out = self._grid.apply(frame, gain, bias, out)
         done = time.perf_counter()
         return out, FrameTiming((reduced - start) * 1e3, (answered - reduced) * 1e3, (done - answered) * 1e3)

@@ -8,6 +8,8 @@ then along the columns, between two cells each time, which costs half as much as
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -18,7 +20,7 @@ SCALE = 1e4  # of all weights, against the small constant that the library adds 
 
 
 class JointBilateral:
-    """Doubles the grid of gain and bias; buffers are kept from frame to frame.
+    """Doubles the grid of planes; buffers are kept from frame to frame.
 
     Args:
         width, height: of the coarse grid, in cells.
@@ -32,11 +34,9 @@ class JointBilateral:
         self._difference = np.empty((h, 2 * w), np.uint8)
         self._across = np.empty((2, h, 2 * w), np.float32)
         self._down = np.empty((2, 2, h, 2 * w), np.float32)
-        self._planes = list(np.empty((3, h, w), np.float32))
         self._padded, self._nearest = np.empty((h, w + 2), np.float32), np.empty((h, 2 * w + 4), np.float32)
         self._wide, self._tall = np.empty((h, 2 * w), np.float32), np.empty((h + 2, 2 * w), np.float32)
-        self._doubled = list(np.empty((3, 2 * h, 2 * w), np.float32))
-        self._out = np.empty((2, 2 * h, 2 * w, 3), np.float32)
+        self._doubled: list[np.ndarray] = []
         difference = np.arange(256, dtype=np.float64)
         likeness = SCALE * np.maximum(np.exp(-(difference**2) / (2 * SIGMA**2)), LEAST)
         self._near, self._far = (NEAR * likeness).astype(np.float32), (FAR * likeness).astype(np.float32)
@@ -44,32 +44,29 @@ class JointBilateral:
         self._right = np.tile(np.array([NEAR, FAR], np.float32) * SCALE, (h, w))
         self._likeness = (likeness / SCALE).astype(np.float32)
 
-    def __call__(
-        self, gain: np.ndarray, bias: np.ndarray, coarse: np.ndarray, fine: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Gain and bias of twice as many cells each way.
+    def __call__(self, planes: Sequence[np.ndarray], coarse: np.ndarray, fine: np.ndarray) -> list[np.ndarray]:
+        """The planes with twice as many cells each way.
 
         Args:
-            gain, bias: float32 (h, w, 3).
+            planes: float32 (h, w) each.
             coarse: the picture on the grid, uint8 RGB (h, w, 3).
             fine: the picture on the grid of twice the size, uint8 RGB (2h, 2w, 3).
 
         Returns:
-            float32 (2h, 2w, 3) each; the next call writes to the same arrays.
+            float32 (2h, 2w) each; the next call writes to the same arrays.
         """
         self._weigh(coarse, fine)
-        for grid, out in zip((gain, bias), self._out, strict=True):
-            cv2.split(grid, self._planes)
-            for plane, doubled in zip(self._planes, self._doubled, strict=True):
-                self._double(plane, doubled)
-            cv2.merge(self._doubled, out)
-        return self._out[0], self._out[1]
+        while len(self._doubled) < len(planes):
+            self._doubled.append(np.empty(self._fine_grey.shape, np.float32))
+        for plane, doubled in zip(planes, self._doubled, strict=False):
+            self._double(plane, doubled)
+        return self._doubled[: len(planes)]
 
     def _weigh(self, coarse: np.ndarray, fine: np.ndarray) -> None:
         """Weights of each fine cell's left and right neighbour, then of its upper and lower one."""
         cv2.cvtColor(coarse, cv2.COLOR_RGB2GRAY, self._grey)
         cv2.cvtColor(fine, cv2.COLOR_RGB2GRAY, self._fine_grey)
-        wide = cv2.resize(self._fine_grey, self._wide_grey.shape[::-1], self._wide_grey, interpolation=cv2.INTER_AREA)
+        wide = cv2.addWeighted(self._fine_grey[::2], 0.5, self._fine_grey[1::2], 0.5, 0, self._wide_grey)
         cv2.copyMakeBorder(self._grey, 0, 0, 1, 1, cv2.BORDER_REPLICATE, self._padded_grey)
         cv2.resize(self._padded_grey, self._guides.shape[::-1], self._guides, interpolation=cv2.INTER_NEAREST)
         for tap, near, weight in zip(_sides(self._guides), (self._left, self._right), self._across, strict=True):

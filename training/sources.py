@@ -69,8 +69,11 @@ class View:
     height: int
 
     @staticmethod
-    def draw(rng: Generator, width: int, height: int) -> View:
-        """A window of 55 to 100 % of the picture with a somewhat other aspect, anywhere in it."""
+    def draw(rng: Generator, width: int, height: int, whole: float = 0.0) -> View:
+        """A window of 55 to 100 % of the picture with a somewhat other aspect, anywhere in it; or, with probability
+        `whole`, all of it, as a model sees it that is used."""
+        if rng.random() < whole:
+            return View(0.0, 0.0, 1.0, 1.0, bool(rng.random() < 0.5), width, height)
         scale = rng.uniform(0.55, 1.0)
         wide, tall = scale * rng.uniform(0.8, 1.0), scale * rng.uniform(0.8, 1.0)
         left, top = rng.uniform(0, 1 - wide), rng.uniform(0, 1 - tall)
@@ -152,13 +155,14 @@ def _pairs(
     only: str = "",
     limit: int = 0,
     vary: float = 0.5,
+    whole: float = 0.0,
 ) -> Draw:
     """Pairs as they are; with probability `vary` the haze between the two is thinned or thickened."""
     pictures = _readable(kept_pairs(root / folder, leave_out, only, limit), size)
 
     def draw(rng: Generator) -> Sample:
         hazy, clear = pictures[rng.integers(len(pictures))]
-        view = View.draw(rng, *size)
+        view = View.draw(rng, *size, whole)
         hazy, clear = _float(view.of(hazy)), _float(view.of(clear))
         if rng.random() < vary:  # along the line from clear to hazy only the transmission changes, not the airlight
             hazy = np.clip(clear + np.float32(rng.uniform(0.4, 1.15)) * (hazy - clear), 0, 1)
@@ -167,7 +171,9 @@ def _pairs(
     return draw
 
 
-def _depth(root: Path, size: tuple[int, int], folder: str, exact: float = 0.5, dark: float = 0.3) -> Draw:
+def _depth(
+    root: Path, size: tuple[int, int], folder: str, exact: float = 0.5, dark: float = 0.3, whole: float = 0.0
+) -> Draw:
     """Clear pictures with depth; `exact`: share of samples hazed just as the RESIDE benchmark does it."""
     scenes = []
     for path in _pictures(root / folder / "clear"):
@@ -180,35 +186,32 @@ def _depth(root: Path, size: tuple[int, int], folder: str, exact: float = 0.5, d
 
     def draw(rng: Generator) -> Sample:
         clear, depth = scenes[rng.integers(len(scenes))]
-        view = View.draw(rng, *size)
+        view = View.draw(rng, *size, whole)
         return _hazed_by_depth(rng, _float(view.of(clear)), view.of(depth).astype(np.float32) / DEPTH_UNIT, exact, dark)
 
     return draw
 
 
-def _synthetic_pairs(root: Path, size: tuple[int, int], folder: str, exact: float = 0.6) -> Draw:
-    """Pairs made by the scattering model, hazed anew through their own depth; `exact`: share hazed just as they were.
+def _synthetic_pairs(root: Path, size: tuple[int, int], folder: str, exact: float = 0.6, whole: float = 0.0) -> Draw:
+    """Pairs made by the scattering model, hazed anew through their own depth.
 
-    That is: under the airlight that was found in the pair, between 0.6 and 1.7 times as thick.
+    `exact`: share hazed just as the RESIDE benchmark does it indoors.
     """
-    scenes = []
-    for hazy, clear in _readable(kept_pairs(root / folder), size):
-        fitted = synthesis.true_transmission(_float(hazy), _float(clear))
-        transmission = np.maximum(fitted.transmission[..., 0], 0.03)
-        light = float(np.median(fitted.glow[..., 0] / np.maximum(1 - transmission, 1e-3)))
-        scenes.append((clear, -np.log(transmission), light))
+    scenes = [
+        (clear, synthesis.benchmark_depth(_float(hazy), _float(clear)))
+        for hazy, clear in _readable(kept_pairs(root / folder), size)
+    ]
 
     def draw(rng: Generator) -> Sample:
-        clear, thickness, light = scenes[rng.integers(len(scenes))]
-        view = View.draw(rng, *size)
-        scene = _recoloured(rng, _float(view.of(clear)))[0]
+        clear, depth = scenes[rng.integers(len(scenes))]
+        view = View.draw(rng, *size, whole)
+        scene, depth = _recoloured(rng, _float(view.of(clear)))[0], view.of(depth)
         if rng.random() < exact:
-            thicker = np.exp(rng.uniform(np.log(0.6), np.log(1.7))) * view.of(thickness)
-            airlight = np.full(3, light, np.float32)
-            return Sample(np.clip(haze.hazed(scene, thicker, airlight), 0, 1), scene, thicker, airlight)
-        thicker = np.exp(rng.uniform(np.log(0.25), np.log(2.0))) * view.of(thickness / max(thickness.mean(), 1e-3))
+            thickness, airlight = synthesis.indoor_benchmark_haze(rng, depth)
+            return Sample(np.clip(haze.hazed(scene, thickness, airlight), 0, 1), scene, thickness, airlight)
+        thickness = np.exp(rng.uniform(np.log(0.25), np.log(2.0))) * (depth / max(float(depth.mean()), 1e-3))
         airlight = haze.random_airlight(rng, 0.65, tint=0.03 if rng.random() < 0.3 else 0.0)
-        return Sample(synthesis.sensor(rng, haze.hazed(scene, thicker, airlight), 0.004), scene, thicker, airlight)
+        return Sample(synthesis.sensor(rng, haze.hazed(scene, thickness, airlight), 0.004), scene, thickness, airlight)
 
     return draw
 
@@ -224,14 +227,20 @@ def _clear(root: Path, size: tuple[int, int], folders: Sequence[str], without: s
     return draw
 
 
-def _aerial(root: Path, size: tuple[int, int], folders: Sequence[str], without: str = "\0") -> Draw:
-    """Clear pictures under the haze that lies between a drone and the ground."""
+def _aerial(root: Path, size: tuple[int, int], folders: Sequence[str], without: str = "\0", exact: float = 0.0) -> Draw:
+    """Clear pictures under the haze that lies between a drone and the ground.
+
+    `exact`: share under haze just as benchmarks make it: a grey airlight and no sensor noise.
+    """
     pictures = _many(root, folders, without, size)
 
     def draw(rng: Generator) -> Sample:
         clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
         clear = _recoloured(rng, clear)[0] if rng.random() < 0.5 else clear
         thickness = synthesis.aerial_thickness(rng, *clear.shape[:2])
+        if rng.random() < exact:
+            light = haze.random_airlight(rng, 0.75, tint=0.0)
+            return Sample(np.clip(haze.hazed(clear, thickness, light), 0, 1), clear, thickness, light)
         light = haze.random_airlight(rng, 0.65, tint=0.03 if rng.random() < 0.4 else 0.0)
         return Sample(synthesis.sensor(rng, haze.hazed(clear, thickness, light), 0.006), clear, thickness, light)
 
@@ -338,8 +347,7 @@ def fold_of(name: str, folder: Path, folds: int) -> int:
 
 def _hazed_by_depth(rng: Generator, clear: np.ndarray, depth: np.ndarray, exact: float, dark: float) -> Sample:
     if rng.random() < exact:
-        light = haze.random_airlight(rng, 0.78, tint=0.0)
-        thickness = synthesis.benchmark_thickness(rng, depth)
+        thickness, light = synthesis.outdoor_benchmark_haze(rng, depth)
         return Sample(np.clip(haze.hazed(clear, thickness, light), 0, 1), clear, thickness, light)
     if rng.random() < dark:
         clear = synthesis.aged(rng, clear)

@@ -1,4 +1,4 @@
-"""Coefficients on the doubled grid: what the method's equation gives, and edges that stay where they are."""
+"""Density on the doubled grid: what the method's equation gives, and edges that stay where they are."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from edge.upsampling import LEAST, SIGMA, JointBilateral
 
 def doubled_along_rows(cells: np.ndarray, guide: np.ndarray, fine: np.ndarray) -> np.ndarray:
     """Kopf et al. 2007, eq. 3, for the two cells beside each fine one, number by number."""
-    rows, columns = cells.shape[:2]
-    result = np.zeros((rows, 2 * columns, 3))
+    rows, columns = cells.shape
+    result = np.zeros((rows, 2 * columns))
     for row in range(rows):
         for column in range(2 * columns):
             place = (column + 0.5) / 2 - 0.5
@@ -29,60 +29,58 @@ def doubled_along_rows(cells: np.ndarray, guide: np.ndarray, fine: np.ndarray) -
 
 
 def doubled(cells: np.ndarray, guide: np.ndarray, fine: np.ndarray) -> np.ndarray:
-    halved = cv2.resize(fine, (fine.shape[1], fine.shape[0] // 2), interpolation=cv2.INTER_AREA)
-    wide = doubled_along_rows(cells, guide, halved)
-    return doubled_along_rows(wide.transpose(1, 0, 2), halved.T, fine.T).transpose(1, 0, 2)
+    halved = np.rint((fine[::2].astype(float) + fine[1::2]) / 2)
+    return doubled_along_rows(doubled_along_rows(cells, guide, halved).T, halved.T, fine.T).T
 
 
 @pytest.mark.parametrize("levels", [1, 20, 256])
 def test_fine_cells_are_those_of_the_equation(levels):
     rng = np.random.default_rng(levels)
-    gain, bias = rng.uniform(-2, 5, (2, 6, 8, 3)).astype(np.float32)
+    earlier, plane = rng.uniform(-2, 5, (2, 6, 8)).astype(np.float32)
     coarse = np.repeat(rng.integers(0, levels, (6, 8, 1), np.uint8), 3, 2)
     fine = np.repeat(rng.integers(0, levels, (12, 16, 1), np.uint8), 3, 2)
     upsampling = JointBilateral(8, 6)
-    upsampling(bias, gain, fine[::2, ::2].copy(), fine)  # what an earlier frame left must not count
-    for ours, cells in zip(upsampling(gain, bias, coarse, fine), (gain, bias), strict=True):
+    upsampling([earlier], fine[::2, ::2].copy(), fine)  # what an earlier frame left must not count
+    for ours, cells in zip(upsampling([plane, earlier], coarse, fine), (plane, earlier), strict=True):
         np.testing.assert_allclose(ours, doubled(cells, coarse[..., 0], fine[..., 0]), atol=1e-4)
 
 
-def test_coefficients_do_not_leak_over_an_edge_of_the_frame():
+def test_density_does_not_leak_over_an_edge_of_the_frame():
     """The left half is near and dark, the right half far and bright; the edge lies between two fine cells."""
     frame = np.full((480, 640, 3), 60, np.uint8)
     frame[:, 326:] = 200
-    thickness = np.where(np.arange(640) < 326, 0.2, 1.5)
-    gain = np.repeat(np.exp(thickness).astype(np.float32)[None, :, None], 480, 0).repeat(3, 2)
-    cells = cv2.resize(gain, (160, 120), interpolation=cv2.INTER_AREA)
+    density = np.where(np.arange(640) < 326, 0.2, 1.5).astype(np.float32)[None].repeat(480, 0)
+    cells = cv2.resize(density, (160, 120), interpolation=cv2.INTER_AREA)
     step = GridApply(160, 120)
     step.reduce(frame)
-    sharp = step.sharpen(cells, np.zeros_like(cells))[0]
-    plain, guided = (cv2.resize(grid, (640, 480), interpolation=cv2.INTER_LINEAR) for grid in (cells, sharp))
-    wrong_plain, wrong_guided = (np.abs(grid - gain).sum() for grid in (plain, guided))
+    plain, guided = (
+        cv2.resize(grid, (640, 480), interpolation=cv2.INTER_LINEAR) for grid in (cells, *step.sharpen([cells]))
+    )
+    wrong_plain, wrong_guided = (np.abs(grid - density).sum() for grid in (plain, guided))
     assert wrong_guided < 0.6 * wrong_plain
 
 
-def test_coefficients_that_are_the_same_everywhere_stay():
+def test_density_that_is_the_same_everywhere_stays():
     rng = np.random.default_rng(2)
     step = GridApply(160, 120)
     step.reduce(rng.integers(0, 256, (480, 640, 3), np.uint8))
-    gain, bias = step.sharpen(np.full((120, 160, 3), 1.0, np.float32), np.zeros((120, 160, 3), np.float32))
-    np.testing.assert_allclose(gain, 1.0, atol=1e-5)
-    assert (bias == 0).all()
+    for density in (0.0, 1.0):
+        (sharp,) = step.sharpen([np.full((120, 160), density, np.float32)])
+        np.testing.assert_allclose(sharp, density, atol=1e-5)
 
 
 def test_a_frame_without_more_pixels_than_cells_is_left_to_the_coarse_grid():
-    gain, bias = np.ones((2, 120, 160, 3), np.float32)
+    plane = np.ones((120, 160), np.float32)
     step = GridApply(160, 120)
     step.reduce(np.zeros((200, 300, 3), np.uint8))
-    assert step.sharpen(gain, bias)[0] is gain
+    assert step.sharpen([plane])[0] is plane
 
 
 def test_a_network_that_sees_twice_its_grid_is_guided_by_what_it_saw():
     rng = np.random.default_rng(3)
     frame = rng.integers(0, 256, (480, 640, 3), np.uint8)
-    gain, bias = rng.uniform(1, 3, (2, 120, 160, 3)).astype(np.float32)
+    plane = rng.uniform(0, 3, (120, 160)).astype(np.float32)
     step = GridApply(320, 240)
     fine = step.reduce(frame)
-    ours = step.sharpen(gain, bias)[0]
     coarse = cv2.resize(fine, (160, 120), interpolation=cv2.INTER_AREA)
-    np.testing.assert_array_equal(ours, JointBilateral(160, 120)(gain, bias, coarse, fine)[0])
+    np.testing.assert_array_equal(step.sharpen([plane]), JointBilateral(160, 120)([plane], coarse, fine))

@@ -110,16 +110,41 @@ def test_sources_are_drawn_by_their_weights(data):
     assert unchanged == pytest.approx(0.25, abs=0.07)
 
 
-def test_the_haze_of_a_made_pair_is_found_again():
+def test_the_haze_of_a_pair_is_found_again():
     rng = np.random.default_rng(0)
     clear = rng.random((60, 80, 3)).astype(np.float32) * 0.6
     transmission = np.full((60, 80, 1), 0.4, np.float32)
     hazy = clear * transmission + 0.9 * (1 - transmission)
-    for haze in (sources.synthesis.true_transmission(hazy, clear), sources.synthesis.fitted_haze(hazy, clear)):
-        assert np.median(haze.transmission) == pytest.approx(0.4, abs=0.08)
-        np.testing.assert_allclose(np.median(haze.over(clear) - hazy), 0, atol=0.02)
-        thinner = haze.over(clear, 0.5)
-        assert clear.mean() < thinner.mean() < hazy.mean()
+    haze = sources.synthesis.fitted_haze(hazy, clear)
+    assert np.median(haze.transmission) == pytest.approx(0.4, abs=0.08)
+    np.testing.assert_allclose(np.median(haze.over(clear) - hazy), 0, atol=0.02)
+    thinner = haze.over(clear, 0.5)
+    assert clear.mean() < thinner.mean() < hazy.mean()
+
+
+@pytest.mark.parametrize("coefficient", [0.7, 1.0, 1.3])
+def test_the_depth_behind_an_indoor_pair_is_found_even_behind_white_things(coefficient):
+    rng = np.random.default_rng(1)
+    clear = cv2.resize(rng.random((12, 16, 3)).astype(np.float32) * 0.8, (160, 120))
+    depth = np.repeat(np.linspace(0.2, 1, 160, dtype=np.float32)[None], 120, axis=0)
+    clear[40:60, 60:90] = 1.0  # white: haze of a white airlight cannot be seen before it
+    transmission = np.exp(-coefficient * depth)[..., None]
+    found = sources.synthesis.benchmark_depth(clear * transmission + 1 - transmission, clear)
+    assert np.abs(found - depth).max() < 0.1
+    assert np.abs(found - depth).mean() < 0.01
+
+
+def test_benchmark_haze_lies_in_the_ranges_of_the_benchmark():
+    depth = np.ones((4, 4), np.float32)
+    outdoor, indoor = (
+        [draw(np.random.default_rng(seed), depth) for seed in range(200)]
+        for draw in (sources.synthesis.outdoor_benchmark_haze, sources.synthesis.indoor_benchmark_haze)
+    )
+    assert {round(float(light[0]), 2) for _, light in outdoor} == {0.8, 0.85, 0.9, 0.95, 1.0}
+    assert min(t.max() for t, _ in outdoor) >= 0.06 and max(t.max() for t, _ in outdoor) <= 0.22
+    assert min(t.max() for t, _ in indoor) >= 0.6 and max(t.max() for t, _ in indoor) <= 1.5
+    thick = np.mean([light[0] for t, light in outdoor if t.max() > 0.18])
+    assert thick < np.mean([light[0] for t, light in outdoor if t.max() < 0.1]) - 0.03  # they go together
 
 
 def test_a_fold_holds_whole_places_and_the_folds_hold_every_pair_once(data):

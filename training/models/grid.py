@@ -80,6 +80,16 @@ class SeparableResidual(nn.Module):
         return x + self.body(x)
 
 
+class Whole(nn.Sequential):
+    """What the whole picture says, (N, channels, 1, 1), of its features' means and maxima."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(ConvNorm(2 * channels, channels), ConvNorm(channels, channels, act=False))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(torch.cat([x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)], 1))
+
+
 class GridNet(nn.Module):
     """Predicts coefficients on a grid and, in `forward`, applies them to pictures of any size.
 
@@ -87,12 +97,16 @@ class GridNet(nn.Module):
         width: channels at a quarter of the input's resolution; 36 gives about 150,000 parameters.
         stem: channels at half of the input's resolution.
         deep: number of blocks at an eighth of the input's resolution, with dilation 1, 2, 5, 1, 2, ...
+        looks: how often the whole picture is pooled: 1 after the deep blocks, 2 also after the first half of them, so
+            that the others know already what haze they look at.
         height, columns: of the small input, in pixels; multiples of 8.
     """
 
     gives_parts = True
 
-    def __init__(self, width: int = 36, stem: int = 24, deep: int = 4, height: int = 120, columns: int = 160) -> None:
+    def __init__(
+        self, width: int = 36, stem: int = 24, deep: int = 4, looks: int = 1, height: int = 120, columns: int = 160
+    ) -> None:
         super().__init__()
         self.size = (height, columns)
         w = width
@@ -102,7 +116,8 @@ class GridNet(nn.Module):
         self.down8 = InvertedResidual(w, 2 * w, stride=2)
         dilations = [(1, 2, 5)[i % 3] for i in range(deep)]
         self.at8 = nn.Sequential(*(InvertedResidual(2 * w, 2 * w, dilation=d) for d in dilations))
-        self.whole = nn.Sequential(ConvNorm(4 * w, 2 * w), ConvNorm(2 * w, 2 * w, act=False))
+        self.first = Whole(2 * w) if looks > 1 else None
+        self.whole = Whole(2 * w)
         self.up4, self.fuse4 = ConvNorm(2 * w, w, act=False), InvertedResidual(w, w)
         self.up2, self.fuse2 = ConvNorm(w, stem, act=False), SeparableResidual(stem)
         # Four fine cells from each position: cells as fine as the input's pixels, without a layer of that size.
@@ -110,6 +125,8 @@ class GridNet(nn.Module):
         self.airlight = nn.Conv2d(2 * w, 3, 1)
         for block in (*self.at4, *self.at8, self.fuse4):
             block.start_as_identity()
+        if self.first is not None:
+            nn.init.zeros_(self.first[1][1].weight)
         for parameter in (*self.cell.parameters(), *self.airlight.parameters()):
             nn.init.zeros_(parameter)
         nn.init.ones_(self.airlight.get_parameter("bias"))
@@ -123,9 +140,12 @@ class GridNet(nn.Module):
         """
         x2 = self.at2(self.down2(picture * 2 - 1))
         x4 = self.at4(self.down4(x2))
-        x8 = self.at8(self.down8(x4))
-        pooled = torch.cat([x8.mean((2, 3), keepdim=True), x8.amax((2, 3), keepdim=True)], 1)
-        whole = self.whole(pooled)
+        x8 = self.down8(x4)
+        for number, block in enumerate(self.at8):
+            if self.first is not None and number == len(self.at8) // 2:
+                x8 = x8 + self.first(x8)
+            x8 = block(x8)
+        whole = self.whole(x8)
         y = self.fuse4(_enlarge(self.up4(x8 + whole), x4) + x4)
         y = self.fuse2(_enlarge(self.up2(y), x2) + x2)
         return self.cell(y), self.airlight(whole).flatten(1)
