@@ -22,7 +22,7 @@ from edge.dehazer import Dehazer
 from edge.pictures import picture_files
 from training.evaluate import evaluate
 from training.metrics import bootstrap
-from training.sources import kept_pairs
+from training.places import kept_pairs
 
 REAL = {"nhhaze": "NH-HAZE 51-55", "ohaze": "O-HAZE 41-45", "ihaze": "I-HAZE 26-30", "dense": "Dense-Haze 51-55"}
 FLIGHT = "snowpeak"  # not trained on

@@ -107,7 +107,8 @@ def left_out(model: Any, float_layers: Collection[str]) -> list[str]:
     """Names of the nodes that a quantizer must leave alone, so that these layers stay float.
 
     An operator without weights (an addition, a pooling) goes with the layers whose results it takes: where all of
-    them are float it is too, or its own rounding would be felt in their place.
+    them are float it is too, or its own rounding would be felt in their place. So does an addition whose sum only
+    float layers take: rounding the sum would be felt as if they were rounded.
 
     Raises:
         EdgeError: there is no layer of that name; the message says which come near.
@@ -135,7 +136,9 @@ def left_out(model: Any, float_layers: Collection[str]) -> list[str]:
     names = []
     for node in model.graph.node:
         related = {node.name} if node.op_type in WEIGHTED else nearest(node, before) or nearest(node, after)
-        if related and related <= chosen:
+        joins = node.op_type not in WEIGHTED and len(before(node)) > 1
+        taken_by = nearest(node, after) if joins else set()
+        if (related and related <= chosen) or (taken_by and taken_by <= chosen):
             names.append(node.name)
     return names
 

@@ -10,7 +10,7 @@ import contextlib
 import io
 import itertools
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +24,10 @@ PERCENTILE = 99.99
 BEST = {"grid": "percentile", "frame": "minmax"}
 # A tensor that is always the same (a ReLU that never fires) has no range; some runtimes refuse a scale of 0.
 LEAST_SPAN = 1 / 64
+LARGEST_WHOLE = 1 << 15  # values of a map of which nothing is cut off
 
 
-def collected(prepared: Path, pictures: Iterable[np.ndarray], method: str, symmetric: bool = False) -> Any:
+def collected(prepared: Path, pictures: Collection[np.ndarray], method: str, symmetric: bool = False) -> Any:
     """Ranges of every activation of an ONNX file, as ONNX Runtime's quantizers take them (`TensorsData`).
 
     What is known beforehand is not measured: the input's range is [0, 1], and a Clip's lies within its bounds.
@@ -35,23 +36,42 @@ def collected(prepared: Path, pictures: Iterable[np.ndarray], method: str, symme
         prepared: float32 ONNX file with one input (1, 3, H, W) in [0, 1], its shapes inferred.
         pictures: uint8 RGB (H, W, 3).
         method: ``minmax`` takes the extremes; ``percentile`` cuts 0.01 % off them; ``entropy`` picks the cut whose
-            INT8 histogram is nearest to the float one (Kullback-Leibler, Migacz 2017).
+            INT8 histogram is nearest to the float one (Kullback-Leibler, Migacz 2017). Both cut nothing off a map of
+            few values: of the coarsest ones the maximum over the whole picture is taken, which is just what they cut.
         symmetric: ranges of [-x, x].
 
     Raises:
         EdgeError: another method, or no picture.
     """
     from onnxruntime.quantization import CalibrationMethod
-    from onnxruntime.quantization.calibrate import TensorsData, create_calibrator
+    from onnxruntime.quantization.calibrate import TensorsData
 
-    kinds = {
+    if method not in METHODS:
+        raise EdgeError(f"there is no way {method!r} to take ranges; choose one of {', '.join(METHODS)}")
+    name, found = _calibrated(prepared, pictures, method, symmetric)
+    if method != "minmax":
+        extremes = _calibrated(prepared, pictures, "minmax", symmetric)[1]
+        found |= {key: extremes[key] for key in _small(prepared) if key in found and key in extremes}
+    bounds = _known(prepared)
+    settled = {key: _settled(*span, *bounds.get(key, (-np.inf, np.inf))) for key, span in found.items()}
+    settled[name] = (0.0, 1.0)
+    if symmetric:
+        settled = {k: (-max(abs(low), abs(high)), max(abs(low), abs(high))) for k, (low, high) in settled.items()}
+    return TensorsData(CalibrationMethod.MinMax, {k: tuple(map(np.float32, v)) for k, v in settled.items()})
+
+
+def _calibrated(
+    prepared: Path, pictures: Iterable[np.ndarray], method: str, symmetric: bool
+) -> tuple[str, dict[str, tuple[float, float]]]:
+    """Name of the input, and what one of ONNX Runtime's calibrators says of each tensor."""
+    from onnxruntime.quantization import CalibrationMethod
+    from onnxruntime.quantization.calibrate import create_calibrator
+
+    kind, settings = {
         "minmax": (CalibrationMethod.MinMax, {}),
         "percentile": (CalibrationMethod.Percentile, {"percentile": PERCENTILE}),
         "entropy": (CalibrationMethod.Entropy, {}),
-    }
-    if method not in kinds:
-        raise EdgeError(f"there is no way {method!r} to take ranges; choose one of {', '.join(METHODS)}")
-    kind, settings = kinds[method]
+    }[method]
     # They tell what they do on standard output, where our last line is a path.
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
         calibrator = create_calibrator(
@@ -65,15 +85,23 @@ def collected(prepared: Path, pictures: Iterable[np.ndarray], method: str, symme
         if not seen:
             raise EdgeError("calibration needs at least one picture")
         found = calibrator.compute_data()
-    bounds = _known(prepared)
-    settled = {
-        key: _settled(*(float(v) for v in np.ravel(data.range_value)[:2]), *bounds.get(key, (-np.inf, np.inf)))  # type: ignore[call-arg]
-        for key, data in found.items()
+    spans = {}
+    for key, data in found.items():
+        low, high = (float(value) for value in np.ravel(data.range_value)[:2])  # type: ignore[call-overload]
+        spans[key] = (low, high)
+    return name, spans
+
+
+def _small(prepared: Path) -> set[str]:
+    """Tensors of few values."""
+    import onnx
+
+    graph = onnx.load(prepared).graph
+    sizes = {
+        v.name: np.prod([d.dim_value for d in v.type.tensor_type.shape.dim], dtype=np.int64)
+        for v in (*graph.value_info, *graph.output)
     }
-    settled[name] = (0.0, 1.0)
-    if symmetric:
-        settled = {k: (-max(abs(low), abs(high)), max(abs(low), abs(high))) for k, (low, high) in settled.items()}
-    return TensorsData(CalibrationMethod.MinMax, {k: tuple(map(np.float32, v)) for k, v in settled.items()})
+    return {name for name, size in sizes.items() if size <= LARGEST_WHOLE}
 
 
 def _settled(low: float, high: float, least: float, most: float) -> tuple[float, float]:

@@ -89,8 +89,8 @@ def run(study: Study, arguments: argparse.Namespace) -> int:
     from training.checkpoint import write_whole
     from training.config import read_config
     from training.models import nearest
+    from training.places import kept_pairs
     from training.runs import scores, trained
-    from training.sources import kept_pairs
 
     for name in chosen:
         if name not in study.variants:

@@ -1,5 +1,7 @@
 """Features in which the quadruplet loss compares pictures; none needs a download.
 
+They start at half of the pictures' resolution: what is finer is mostly noise, and took half of a training step.
+
 ``random``: convolutions with fixed random orthogonal weights at four scales. Random convolutional features keep
 distances between pictures well enough to serve as a perceptual metric (He, Wang and Hopcroft 2016; Amir and Weiss
 2021), cost nothing to get and are the same on every machine.
@@ -19,7 +21,7 @@ EPSILON = 1e-4
 
 
 class RandomFeatures(nn.Module):
-    """Pictures (N, 3, H, W) to a list of maps (N, C, h, w), each half the size of the one before."""
+    """Pictures (N, 3, H, W) to a list of maps (N, C, h, w), the first half as large, each half the one before."""
 
     def __init__(self, channels: int = 32, seed: int = 7) -> None:
         super().__init__()
@@ -35,7 +37,7 @@ class RandomFeatures(nn.Module):
             self.layers.append(layer)
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
-        maps, x = [], pictures * 2 - 1
+        maps, x = [], F.avg_pool2d(pictures, 2) * 2 - 1
         for scale, layer in enumerate(self.layers):
             x = F.leaky_relu(layer(x if scale == 0 else F.avg_pool2d(x, 2)), 0.1)
             maps.append(x)
@@ -43,13 +45,12 @@ class RandomFeatures(nn.Module):
 
 
 class StructureFeatures(nn.Module):
-    """Pictures (N, 3, H, W) to a list of maps (N, 6, h, w), each half the size of the one before."""
+    """Pictures (N, 3, H, W) to a list of maps (N, 6, h, w), the first half as large, each half the one before."""
 
     def forward(self, pictures: Tensor) -> list[Tensor]:
         maps, x = [], pictures
-        for scale in range(SCALES):
-            if scale:
-                x = F.avg_pool2d(x, 2)
+        for _ in range(SCALES):
+            x = F.avg_pool2d(x, 2)
             light = x.mean(1, keepdim=True)
             mean = F.avg_pool2d(light, 5, 1, 2, count_include_pad=False)
             spread = F.avg_pool2d((light - mean) ** 2, 5, 1, 2, count_include_pad=False)

@@ -60,8 +60,8 @@ def main(argv: list[str] | None = None) -> int:
     from training.checkpoint import write_whole
     from training.config import read_config
     from training.import_published import import_published
+    from training.places import kept_pairs
     from training.runs import scores, trained
-    from training.sources import kept_pairs
 
     config = read_config(arguments.config)
     if arguments.steps:

@@ -26,6 +26,7 @@ from training.journal import Journal
 from training.losses import Objective, Scores, WeightedLoss
 from training.normalisation import synchronised
 from training.optimization import adamw, rate
+from training.places import kept_pairs
 from training.precision import keep_dilated_depthwise_in_float32
 from training.processes import joined
 from training.state import Progress, Resume, read_resume, restore_optimizer, save_resume, seed_step
@@ -293,7 +294,7 @@ class Trainer:
         if not self.fabric.is_global_zero:
             return {name: [(Path(), Path())] for name in self.config.validation.pairs}
         return {
-            name: sources.kept_pairs(self.data / pairs.folder, pairs.fold, pairs.only, pairs.limit)
+            name: kept_pairs(self.data / pairs.folder, pairs.fold, pairs.only, pairs.limit)
             for name, pairs in self.config.validation.pairs.items()
         }
 

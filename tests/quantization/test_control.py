@@ -98,6 +98,14 @@ def test_an_addition_is_float_only_when_all_that_it_adds_is(source):
     assert "n5" in left_out(model, ["after", "good"])
 
 
+def test_an_addition_is_float_where_only_float_layers_take_its_sum(source):
+    model = onnx.load(source.onnx)
+
+    assert "n5" in left_out(model, ["cell"])
+    assert "n7" not in left_out(model, ["cell"])
+    assert "n2" not in left_out(model, ["bad"])  # an activation belongs to the layer before it
+
+
 def test_an_unknown_layer_is_refused_with_the_nearest(source):
     with pytest.raises(EdgeError, match=r"no layer 'god'; near it: good"):
         left_out(onnx.load(source.onnx), ["god"])

@@ -12,14 +12,14 @@ import torch
 
 from edge.errors import EdgeError
 from training import sources
-from training.sources import build, fold_of, kept_pairs
+from training.sources import build
 
 SIZE = (32, 24)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory) -> Path:
-    """Folders of every kind: pairs with places, clear pictures with depth, clear ones, photographs."""
+    """Folders of every kind: pairs, clear pictures with depth, clear ones, photographs."""
     root = tmp_path_factory.mktemp("data")
     rng = np.random.default_rng(5)
     for number in range(6):
@@ -35,7 +35,6 @@ def data(tmp_path_factory) -> Path:
         }.items():
             (root / folder).mkdir(parents=True, exist_ok=True)
             cv2.imwrite(str(root / folder / f"p{number}.png"), picture)
-    (root / "pairs" / "places.txt").write_text("# same park\np0 p3\np1 p4 p5\n")
     return root
 
 
@@ -145,17 +144,6 @@ def test_benchmark_haze_lies_in_the_ranges_of_the_benchmark():
     assert min(t.max() for t, _ in indoor) >= 0.6 and max(t.max() for t, _ in indoor) <= 1.5
     thick = np.mean([light[0] for t, light in outdoor if t.max() > 0.18])
     assert thick < np.mean([light[0] for t, light in outdoor if t.max() < 0.1]) - 0.03  # they go together
-
-
-def test_a_fold_holds_whole_places_and_the_folds_hold_every_pair_once(data):
-    folder = data / "pairs"
-    folds = [{hazy.stem for hazy, _ in kept_pairs(folder, f"!{k}/3")} for k in range(3)]
-    assert sorted(name for fold in folds for name in fold) == [f"p{n}" for n in range(6)]
-    for place in ({"p0", "p3"}, {"p1", "p4", "p5"}):
-        assert sum(place <= fold for fold in folds) == 1
-    kept = {hazy.stem for hazy, _ in kept_pairs(folder, "1/3")}
-    assert kept.isdisjoint(folds[1]) and kept | folds[1] == {f"p{n}" for n in range(6)}
-    assert fold_of("p5", folder, 3) == fold_of("p1", folder, 3)
 
 
 @pytest.mark.parametrize(

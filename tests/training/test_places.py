@@ -1,0 +1,37 @@
+"""Which pairs are kept: places stay together."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.errors import PictureError
+from training.places import fold_of, kept_pairs
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for number in range(6):
+        for part in ("hazy", "clear"):
+            (tmp_path / part).mkdir(exist_ok=True)
+            cv2.imwrite(str(tmp_path / part / f"p{number}.png"), np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "places.txt").write_text("# same park\np0 p3\np1 p4 p5\n")
+    return tmp_path
+
+
+def test_a_fold_holds_whole_places_and_the_folds_hold_every_pair_once(folder):
+    folds = [{hazy.stem for hazy, _ in kept_pairs(folder, f"!{k}/3")} for k in range(3)]
+    assert sorted(name for fold in folds for name in fold) == [f"p{n}" for n in range(6)]
+    for place in ({"p0", "p3"}, {"p1", "p4", "p5"}):
+        assert sum(place <= fold for fold in folds) == 1
+    kept = {hazy.stem for hazy, _ in kept_pairs(folder, "1/3")}
+    assert kept.isdisjoint(folds[1]) and kept | folds[1] == {f"p{n}" for n in range(6)}
+    assert fold_of("p5", folder, 3) == fold_of("p1", folder, 3)
+
+
+def test_pairs_are_kept_by_name_and_number(folder):
+    assert [hazy.stem for hazy, _ in kept_pairs(folder, only="p4")] == ["p4"]
+    assert [hazy.stem for hazy, _ in kept_pairs(folder, limit=3)] == ["p0", "p2", "p4"]
+    with pytest.raises(PictureError, match="no pair"):
+        kept_pairs(folder, only="q")

@@ -1,0 +1,52 @@
+"""Which pairs of a folder are taken: by name, by number, and by the places that they show.
+
+Real pairs are filmed at few places. Leaving out pictures one by one says nothing of a place that a model has not seen;
+leaving out all pictures of a place does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge.errors import PictureError
+from edge.measure.pairs import find_pairs
+
+
+def kept_pairs(folder: Path, leave_out: str = "", only: str = "", limit: int = 0) -> list[tuple[Path, Path]]:
+    """The pairs of a folder, all or some of them.
+
+    Args:
+        leave_out: ``k/n`` leaves out fold k of n, all pictures of a place in one fold (`places.txt` beside the
+            pictures names those that share a place); ``!k/n`` keeps only that fold; empty keeps all.
+        only: keeps those whose hazy picture's name begins so.
+        limit: keeps so many of these, evenly spread; 0 keeps all.
+
+    Raises:
+        PictureError: nothing is left.
+    """
+    pairs = [pair for pair in find_pairs(folder) if pair[0].name.startswith(only)]
+    pairs = _outside_fold(pairs, folder, leave_out) if leave_out else pairs
+    if not pairs:
+        raise PictureError(f"no pair of {folder} is left with only={only!r} and fold {leave_out!r}")
+    if limit and len(pairs) > limit:
+        pairs = [pairs[i * len(pairs) // limit] for i in range(limit)]
+    return pairs
+
+
+def _outside_fold(pairs: list[tuple[Path, Path]], folder: Path, leave_out: str) -> list[tuple[Path, Path]]:
+    fold, folds = (int(part) for part in leave_out.lstrip("!").split("/"))
+    chosen = [fold_of(hazy.stem.split("_")[0], folder, folds) == fold for hazy, _ in pairs]
+    wanted = leave_out.startswith("!")
+    return [pair for pair, inside in zip(pairs, chosen, strict=True) if inside == wanted]
+
+
+def fold_of(name: str, folder: Path, folds: int) -> int:
+    """Which fold the place of a picture falls in; a hash of the place's first picture, the same everywhere."""
+    places = folder / "places.txt"
+    if places.is_file():
+        for line in places.read_text().splitlines():
+            members = line.split("#")[0].split()
+            if name in members:
+                name = members[0]
+                break
+    return sum(name.encode()) * 2654435761 % 2**32 * folds >> 32
