@@ -1,7 +1,8 @@
 """The step that every grid model shares: reduce the frame, sharpen the coefficients, and lay them over the frame.
 
-All of it is calls of the image library on buffers that are kept from frame to frame. The frame is worked on in
-tiles, so that what is enlarged stays in the processor's cache and memory stays small at any frame size.
+All of it is calls of the image library on buffers that are kept from frame to frame, but for the last step, which
+takes the whole frame through memory and is a loop in C where that could be built (`edge.native`). Where it could not,
+the frame is worked on in tiles, so that what is enlarged stays in the processor's cache and memory stays small.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from edge.native import lay_over
 from edge.upsampling import JointBilateral
 
 TILE_BYTES = 512 * 1024  # of one enlarged map: little enough for a usual second-level cache
@@ -86,7 +88,7 @@ class GridApply:
         """`clip(gain * frame + bias)`, gain and bias enlarged bilinearly; within 1 grey level of exact arithmetic.
 
         Args:
-            frame: uint8 RGB (H, W, 3).
+            frame: uint8 RGB (H, W, 3), whole in memory, as all of these are.
             gain, bias: float32 (h, w, 3), for values in [0, 1].
             out: uint8 (H, W, 3) to write to; may be `frame` itself.
 
@@ -94,6 +96,9 @@ class GridApply:
             uint8 RGB (H, W, 3).
         """
         out = np.empty_like(frame) if out is None else out
+        if lay_over is not None:
+            lay_over(frame, gain, bias, out)
+            return out
         if self._plan is None or not self._plan.fits(frame, gain):
             self._plan = _Plan(frame.shape[0], frame.shape[1], *gain.shape[:2])
         self._plan.lay_over(frame, gain, bias, out)

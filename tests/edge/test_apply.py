@@ -2,10 +2,22 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge import apply, native
 from edge.apply import GridApply
+
+needs_loops = pytest.mark.skipif(native.lay_over is None, reason="the loops in C are not built here (no C compiler)")
+
+
+@pytest.fixture(params=["loops in C", "image library"], autouse=True)
+def way(request, monkeypatch):
+    """Every test twice: with the loops in C where they are built, and with the image library's calls."""
+    if request.param == "image library":
+        monkeypatch.setattr(apply, "lay_over", None)
+    elif native.lay_over is None:
+        pytest.skip("the loops in C are not built here (no C compiler)")
 
 
 def enlarged(grid: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -28,7 +40,7 @@ def reference(frame: np.ndarray, gain: np.ndarray, bias: np.ndarray) -> np.ndarr
     return np.clip(enlarged(gain, height, width) * frame + 255 * enlarged(bias, height, width), 0, 255)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(1, 300), st.integers(1, 400), st.integers(1, 60), st.integers(1, 80), st.integers(0, 2**32 - 1))
 def test_frames_of_any_size_come_within_a_grey_level_of_float64(height, width, rows, columns, seed):
     rng = np.random.default_rng(seed)
@@ -89,3 +101,25 @@ def test_nothing_shows_where_tiles_of_a_large_frame_meet(size):
     bias = rng.uniform(-3, 0.5, (9, 40, 3)).astype(np.float32)
     clear = GridApply(160, 120).apply(frame, gain, bias)
     assert np.abs(clear - reference(frame, gain, bias)).max() <= 1.0
+
+
+@needs_loops
+@pytest.mark.parametrize("wrong", ["shape", "dtype", "channels", "strided", "read-only", "empty"])
+def test_the_loops_refuse_arrays_that_they_cannot_take(wrong):
+    frame, out = np.zeros((2, 6, 8, 3), np.uint8)
+    gain, bias = np.ones((2, 3, 4, 3), np.float32)
+    if wrong == "shape":
+        bias = bias[:2].copy()
+    elif wrong == "dtype":
+        gain = gain.astype(np.float64)
+    elif wrong == "channels":
+        frame = np.zeros((6, 8, 4), np.uint8)
+    elif wrong == "strided":
+        frame = frame[:, ::-1]
+    elif wrong == "read-only":
+        out.flags.writeable = False
+    else:
+        frame, out = frame[:0], out[:0]
+    assert native.lay_over is not None
+    with pytest.raises(ValueError):
+        native.lay_over(frame, gain, bias, out)
