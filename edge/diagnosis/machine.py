@@ -28,6 +28,12 @@ PACKAGES = {
         "dnf": "gstreamer1 gstreamer1-plugins-base gstreamer1-plugins-good python3-gobject",
         "pacman": "gstreamer gst-plugins-base gst-plugins-good python-gobject",
     },
+    "compiler": {
+        "apt-get": "gcc python3-dev",
+        "dnf": "gcc python3-devel",
+        "pacman": "gcc",
+        "zypper": "gcc python3-devel",
+    },
     "tensorrt": {"apt-get": "nvidia-jetpack python3-libnvinfer"},
 }
 

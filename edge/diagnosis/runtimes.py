@@ -16,6 +16,7 @@ def runtimes(machine: Machine, root: Path = ROOT) -> Iterator[Finding]:
     """Every runtime that a target of this project uses, on every device of it."""
     opencv = ask("opencv")
     yield _one("OpenCV", "CPU", opencv, machine.pip_install("opencv-python-headless"))
+    yield loops_finding(machine)
     yield from openvino_findings(machine, ask("openvino"), root)
     yield from onnxruntime_findings(machine, ask("onnxruntime"))
     litert, tflite = ask("litert"), ask("tflite_runtime")
@@ -25,6 +26,24 @@ def runtimes(machine: Machine, root: Path = ROOT) -> Iterator[Finding]:
     old = machine.pip_install("tflite-runtime==2.14.0") if old_python else "it ends at Python 3.11: use LiteRT"
     yield _one("tflite-runtime", "CPU", tflite, "" if litert.get("usable") else old)
     yield from tensorrt_findings(machine, root)
+
+
+def loops_finding(machine: Machine) -> Finding:
+    """The loops in C that lay the answer over the frame; without them the image library does it, more slowly."""
+    from edge import native
+
+    if native.lay_over is not None:
+        return Finding("runtime", "loops in C", "CPU", True, True, detail="built at installation")
+    compiler = machine.system_install("compiler", "install a C compiler and Python's headers")
+    return Finding(
+        "runtime",
+        "loops in C",
+        "CPU",
+        False,
+        False,
+        detail="not built: frames take longer, two to four times in the last step",
+        remedy=f"{compiler}, then install draco-edge again from its source",
+    )
 
 
 def openvino_findings(machine: Machine, answer: dict[str, Any], root: Path = ROOT) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
-from edge import __version__
+from edge import __version__, native
 from edge.diagnosis import machine as diagnosis
 
 RUNTIMES = {
@@ -70,8 +70,12 @@ def this_machine(board: str | None = None, root: Path = Path("/")) -> Machine:
 
 
 def versions(target: str) -> dict[str, str]:
-    """Versions of this tool, of the image library, and of a target's runtime, as far as installed."""
-    found = {"draco-edge": __version__}
+    """Versions of this tool, of the image library, and of a target's runtime, as far as installed.
+
+    ``draco-edge loops`` says whether this tool's loops in C are built here.
+    """
+    loops = "not built" if native.lay_over is None else "built"
+    found = {"draco-edge": __version__, "draco-edge loops": loops}
     for name in (*ALWAYS, *RUNTIMES.get(target, ())):
         try:
             found[name] = metadata.version(name)

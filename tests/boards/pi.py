@@ -16,6 +16,7 @@ from tests.boards.ground import REPOSITORY, Bundles, ProofFailed, made, mirror, 
 PROCESSORS = {"cortex-a72": "Raspberry Pi 4", "cortex-a76": "Raspberry Pi 5"}
 SCRIPT = Path(__file__).parent / "pi_userland.sh"
 PROBE = Path(__file__).parent / "pi_probe.py"
+LOOPS = Path(__file__).parent / "pi_loops.py"
 DEBIAN = [
     "libc6",
     "libgcc-s1",
@@ -46,7 +47,9 @@ X86 = [word.replace("aarch64", "x86_64") for word in ARM]
 
 
 def set_up() -> Path:
-    need_programs({"qemu-aarch64-static": "qemu-user-static", "dpkg": "dpkg"})
+    need_programs(
+        {"qemu-aarch64-static": "qemu-user-static", "dpkg": "dpkg", "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu"}
+    )
 
     def make(folder: Path) -> None:
         run(SCRIPT, folder, mirror(), *DEBIAN)
@@ -67,12 +70,36 @@ def _pip(place: Path, platforms: list[str], packages: list[str]) -> None:
 
 
 def prove(folder: Path, bundles: Bundles) -> Iterator[str]:
+    yield from _loops(folder, bundles.folder)
     bundle = bundles.get("rpi")
     for name, (_, families) in RUNTIMES.items():
         theirs = _answers(folder, bundles, bundle, name, "x86_64", None)
         for processor, board in PROCESSORS.items():
             ours = _answers(folder, bundles, bundle, name, "aarch64", processor)
             yield _compared(bundle.name, name, f"{processor} ({board})", families, ours, theirs)
+
+
+def _loops(folder: Path, place: Path) -> Iterator[str]:
+    """The loops in C, built for aarch64 and run there, within a grey level of float64."""
+    include = run(_python311(), "-c", "import sysconfig; print(sysconfig.get_paths()['include'])").strip()
+    source = REPOSITORY / "edge" / "native" / "loops.c"
+    built = place / "loops-aarch64"
+    built.mkdir()
+    run(
+        "aarch64-linux-gnu-gcc", "-O3", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror", f"-I{include}", source,
+        "-o", built / "loops.so",
+    )  # fmt: skip
+    for processor, board in PROCESSORS.items():
+        environment = {
+            "PYTHONPATH": str(folder / "aarch64" / "common"),
+            "QEMU_LD_PREFIX": str(folder / "sys"),
+            "QEMU_CPU": processor,
+        }
+        python = ["qemu-aarch64-static", str(folder / "sys/usr/bin/python3.11")]
+        said = json.loads(run(*python, LOOPS, built, env=environment, limit_s=300).splitlines()[-1])
+        if said["machine"] != "aarch64" or said["largest"] > 1:
+            raise ProofFailed(f"loops in C on {processor}: {said['largest']:.2f} grey levels from float64")
+        yield f"loops in C on {processor} ({board}): within {said['largest']:.2f} grey levels of float64"
 
 
 def _answers(

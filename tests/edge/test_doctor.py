@@ -165,3 +165,12 @@ def test_it_works_where_not_even_numpy_is_installed():
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "Runtimes" in done.stdout and "Cameras" in done.stdout
+
+
+def test_loops_that_were_not_built_are_told_with_what_to_do(monkeypatch):
+    monkeypatch.setattr("edge.native.lay_over", None)
+    finding = runtimes.loops_finding(DEBIAN)
+    assert not finding.usable and "longer" in finding.detail
+    assert "gcc" in finding.remedy
+    monkeypatch.setattr("edge.native.lay_over", lambda *arrays: None)
+    assert runtimes.loops_finding(DEBIAN).usable
