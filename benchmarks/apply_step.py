@@ -69,6 +69,7 @@ def _times(runs: int) -> dict[str, dict[str, float]]:
     for width, height in SIZES:
         frame = rng.integers(0, 256, (height, width, 3), np.uint8)
         out, grid, plain_grid = np.empty_like(frame), GridApply(*GRID), GridApply(*PLAIN_GRID)
+        library = GridApply(*GRID, loop=None)
         grid.reduce(frame)
         sharp = [kept.copy() for kept in decode(cell, light, sharpen=grid.sharpen)]
         steps: dict[str, Callable[[], object]] = {
@@ -76,6 +77,7 @@ def _times(runs: int) -> dict[str, dict[str, float]]:
             "decode": lambda g=grid: decode(cell, light, sharpen=g.sharpen),
             "of which sharpen": lambda g=grid: g.sharpen((density, density)),
             "apply": lambda f=frame, g=grid, o=out, s=sharp: g.apply(f, *s, o),
+            "apply by the image library": lambda f=frame, g=library, o=out, s=sharp: g.apply(f, *s, o),
             "plain": lambda f=frame, g=plain_grid, o=out: g.apply(f, *plain(coarse, light), o),
             "copy": lambda f=frame, o=out: np.copyto(o, f),
         }

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from edge.native import lay_over
+from edge import native
 from edge.upsampling import JointBilateral
 
 TILE_BYTES = 512 * 1024  # of one enlarged map: little enough for a usual second-level cache
@@ -28,9 +28,11 @@ class GridApply:
 
     Args:
         width, height: of the network's input, in pixels.
+        loop: `edge.native.lay_over`; None has the image library do it.
     """
 
-    def __init__(self, width: int, height: int) -> None:
+    def __init__(self, width: int, height: int, loop: native.LayOver | None = native.lay_over) -> None:
+        self._loop = loop
         self._small = np.empty((height, width, 3), np.uint8)
         self._buffer = np.empty((2 * height, 2 * width, 3), np.uint8)
         self._twice: np.ndarray | None = None
@@ -96,8 +98,8 @@ class GridApply:
             uint8 RGB (H, W, 3).
         """
         out = np.empty_like(frame) if out is None else out
-        if lay_over is not None:
-            lay_over(frame, gain, bias, out)
+        if self._loop is not None:
+            self._loop(frame, gain, bias, out)
             return out
         if self._plan is None or not self._plan.fits(frame, gain):
             self._plan = _Plan(frame.shape[0], frame.shape[1], *gain.shape[:2])

@@ -12,9 +12,10 @@ Attributes:
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-lay_over: Callable[[Any, Any, Any, Any], None] | None
+LayOver = Callable[..., None]
+
+lay_over: LayOver | None
 try:
     from edge.native.loops import lay_over
 except ImportError:

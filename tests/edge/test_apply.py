@@ -2,22 +2,17 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge import apply, native
+from edge import native
 from edge.apply import GridApply
 
 needs_loops = pytest.mark.skipif(native.lay_over is None, reason="the loops in C are not built here (no C compiler)")
 
 
-@pytest.fixture(params=["loops in C", "image library"], autouse=True)
-def way(request, monkeypatch):
-    """Every test twice: with the loops in C where they are built, and with the image library's calls."""
-    if request.param == "image library":
-        monkeypatch.setattr(apply, "lay_over", None)
-    elif native.lay_over is None:
-        pytest.skip("the loops in C are not built here (no C compiler)")
+WAYS = [None, *([native.lay_over] if native.lay_over is not None else [])]
+both_ways = pytest.mark.parametrize("loop", WAYS, ids=["image library", "loops in C"][: len(WAYS)])
 
 
 def enlarged(grid: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -40,41 +35,47 @@ def reference(frame: np.ndarray, gain: np.ndarray, bias: np.ndarray) -> np.ndarr
     return np.clip(enlarged(gain, height, width) * frame + 255 * enlarged(bias, height, width), 0, 255)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@both_ways
+@settings(max_examples=60, deadline=None)
 @given(st.integers(1, 300), st.integers(1, 400), st.integers(1, 60), st.integers(1, 80), st.integers(0, 2**32 - 1))
-def test_frames_of_any_size_come_within_a_grey_level_of_float64(height, width, rows, columns, seed):
+def test_frames_of_any_size_come_within_a_grey_level_of_float64(loop, height, width, rows, columns, seed):
     rng = np.random.default_rng(seed)
     frame = rng.integers(0, 256, (height, width, 3), np.uint8)
     gain = rng.uniform(0.4, 6, (rows, columns, 3)).astype(np.float32)
     bias = rng.uniform(-3, 0.5, (rows, columns, 3)).astype(np.float32)
-    clear = GridApply(160, 120).apply(frame, gain, bias)
+    clear = GridApply(160, 120, loop).apply(frame, gain, bias)
     assert clear.dtype == np.uint8
     assert np.abs(clear - reference(frame, gain, bias)).max() <= 1.0
 
 
-def test_gain_one_and_bias_zero_give_the_frame_back_bit_for_bit():
+@both_ways
+def test_gain_one_and_bias_zero_give_the_frame_back_bit_for_bit(loop):
     frame = np.random.default_rng(1).integers(0, 256, (333, 517, 3), np.uint8)
-    same = GridApply(160, 120).apply(frame, np.ones((120, 160, 3), np.float32), np.zeros((120, 160, 3), np.float32))
+    same = GridApply(160, 120, loop).apply(
+        frame, np.ones((120, 160, 3), np.float32), np.zeros((120, 160, 3), np.float32)
+    )
     assert np.array_equal(same, frame)
 
 
-def test_a_frame_may_be_worked_on_in_place():
+@both_ways
+def test_a_frame_may_be_worked_on_in_place(loop):
     rng = np.random.default_rng(2)
     frame = rng.integers(0, 256, (250, 320, 3), np.uint8)
     gain, bias = rng.uniform(0.5, 3, (2, 30, 40, 3)).astype(np.float32)
-    apart = GridApply(160, 120).apply(frame, gain, bias - 1)
+    apart = GridApply(160, 120, loop).apply(frame, gain, bias - 1)
     into = frame.copy()
-    assert GridApply(160, 120).apply(into, gain, bias - 1, into) is into
+    assert GridApply(160, 120, loop).apply(into, gain, bias - 1, into) is into
     assert np.array_equal(into, apart)
 
 
-def test_one_object_serves_frames_of_changing_size():
+@both_ways
+def test_one_object_serves_frames_of_changing_size(loop):
     rng = np.random.default_rng(3)
-    kept = GridApply(160, 120)
+    kept = GridApply(160, 120, loop)
     gain, bias = rng.uniform(0.5, 3, (2, 30, 40, 3)).astype(np.float32)
     for shape in ((480, 640, 3), (50, 2000, 3), (480, 640, 3), (1, 1, 3), (97, 31, 3)):
         frame = rng.integers(0, 256, shape, np.uint8)
-        assert np.array_equal(kept.apply(frame, gain, bias), GridApply(160, 120).apply(frame, gain, bias))
+        assert np.array_equal(kept.apply(frame, gain, bias), GridApply(160, 120, loop).apply(frame, gain, bias))
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4])
@@ -93,13 +94,14 @@ def test_frames_of_odd_sizes_keep_their_mean_when_reduced(shape):
     assert np.array_equal(np.unique(small.reshape(-1, 3), axis=0), [[10, 120, 250]])
 
 
+@both_ways
 @pytest.mark.parametrize("size", [(360, 1920), (351, 1920), (360, 1917), (1080, 1440), (90, 3840)])
-def test_nothing_shows_where_tiles_of_a_large_frame_meet(size):
+def test_nothing_shows_where_tiles_of_a_large_frame_meet(size, loop):
     rng = np.random.default_rng(5)
     frame = rng.integers(0, 256, (*size, 3), np.uint8)
     gain = rng.uniform(0.4, 6, (9, 40, 3)).astype(np.float32)
     bias = rng.uniform(-3, 0.5, (9, 40, 3)).astype(np.float32)
-    clear = GridApply(160, 120).apply(frame, gain, bias)
+    clear = GridApply(160, 120, loop).apply(frame, gain, bias)
     assert np.abs(clear - reference(frame, gain, bias)).max() <= 1.0
 
 
