@@ -15,7 +15,6 @@ from collections.abc import Callable
 
 LayOver = Callable[..., None]
 
-lay_over: LayOver | None
 try:
     from edge.native.loops import lay_over
 except ImportError:
