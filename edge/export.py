@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 MODELS = Path(__file__).parent / "models"
 SHIPPED = {
     "edge": MODELS / "edge-m.onnx",
-    "full": MODELS / "full.safetensors",
+    "full": MODELS / "full.onnx",
 }
 FRAME_SIZE = (640, 480)
 HELD_OUT_PAIRS = 24

@@ -1,4 +1,4 @@
-"""The default model that ships: its checkpoint, its float ONNX file, and that clear pictures stay clear."""
+"""The models that ship: checkpoint, float ONNX file, and that clear pictures stay clear."""
 
 from __future__ import annotations
 
@@ -11,19 +11,22 @@ from edge import export
 from edge.scenes import landscape, motorcycle
 from training.checkpoint import load_model, parameter_count
 
-ONNX = export.SHIPPED["edge"]
+@pytest.fixture(scope="module", params=export.SHIPPED)
+def onnx_file(request):
+    return export.SHIPPED[request.param]
 
 
 @pytest.fixture(scope="module")
-def checkpoint() -> torch.nn.Module:
-    return load_model(ONNX.with_suffix(".safetensors"))
+def checkpoint(onnx_file) -> torch.nn.Module:
+    return load_model(onnx_file.with_suffix(".safetensors"))
 
 
-def test_checkpoint_and_onnx_file_give_the_same_coefficients(checkpoint):
-    session = onnxruntime.InferenceSession(ONNX, providers=["CPUExecutionProvider"])
+def test_checkpoint_and_onnx_file_give_the_same_coefficients(checkpoint, onnx_file):
+    session = onnxruntime.InferenceSession(onnx_file, providers=["CPUExecutionProvider"])
+    height, width = checkpoint.size
     rng = np.random.default_rng(0)
-    noise = rng.random((120, 160, 3)).astype(np.float32)
-    scene = landscape(3, 160, 120).picture.astype(np.float32) / 255
+    noise = rng.random((height, width, 3)).astype(np.float32)
+    scene = landscape(3, width, height).picture.astype(np.float32) / 255
     for picture in (noise, scene, 0.4 * scene + 0.5):
         tensor = torch.from_numpy(picture).permute(2, 0, 1)[None]
         with torch.inference_mode():
@@ -32,8 +35,8 @@ def test_checkpoint_and_onnx_file_give_the_same_coefficients(checkpoint):
             np.testing.assert_allclose(theirs, ours.numpy(), rtol=1e-3, atol=1e-3)
 
 
-def test_it_has_at_most_two_hundred_thousand_parameters(checkpoint):
-    assert parameter_count(checkpoint) <= 200_000
+def test_the_edge_model_has_at_most_two_hundred_thousand_parameters():
+    assert parameter_count(load_model(export.SHIPPED["edge"].with_suffix(".safetensors"))) <= 200_000
 
 
 @pytest.mark.parametrize("density", [0.3, 0.6, 1.0])
