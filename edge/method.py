@@ -69,7 +69,7 @@ class GridMethod:
         small = self._grid.reduce(frame if small is None else small)
         reduced = time.perf_counter()
         cell, airlight = self._network(small)
-        if not (cv2.checkRange(cell) and cv2.checkRange(airlight)):
+        if not all(cv2.checkRange(answer)[0] for answer in (cell, airlight)):
             raise ModelFault("the model's answer is not finite")
         if self.smoother is not None:
             cell, airlight = self.smoother(small, cell, airlight)
