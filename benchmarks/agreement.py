@@ -115,9 +115,9 @@ def _benchmark_app(bundle: Bundle, folder: Path) -> np.ndarray:
     done = subprocess.run(
         [program, "-m", folder / "model.xml", *options], capture_output=True, text=True, check=True, timeout=120
     )
-    found = re.search(r"Median:\s+([0-9.]+) ms", done.stdout)
+    found = re.search(r"Median:\s+([0-9.]+) (us|ms)", done.stdout)  # us below a millisecond
     assert found, done.stdout
-    return np.array([float(found[1])])
+    return np.array([float(found[1]) / (1000 if found[2] == "us" else 1)])
 
 
 if __name__ == "__main__":
