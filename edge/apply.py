@@ -31,7 +31,7 @@ class GridApply:
         loop: `edge.native.lay_over`; None has the image library do it.
     """
 
-    def __init__(self, width: int, height: int, loop: native.LayOver | None = native.lay_over) -> None:
+    def __init__(self, width: int, height: int, loop: native.Loop | None = native.lay_over) -> None:
         self._loop = loop
         self._small = np.empty((height, width, 3), np.uint8)
         self._buffer = np.empty((2 * height, 2 * width, 3), np.uint8)

@@ -23,6 +23,8 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
+from edge import native
+
 FORM = "density-tint-shift-airlight/2"
 CHANNELS = 7  # density, tint (3), shift (3)
 DENSITY_SLOPE, DENSITY_OFFSET = 2.0, -3.0
@@ -33,9 +35,14 @@ LARGEST_LOG_GAIN = 3.5
 
 
 class Decoder:
-    """Decodes the answer to each frame, in buffers that are kept; they are made anew when a grid's size changes."""
+    """Decodes the answer to each frame, in buffers that are kept; they are made anew when a grid's size changes.
 
-    def __init__(self) -> None:
+    Args:
+        loop: `edge.native.spread`; None has the image library do it.
+    """
+
+    def __init__(self, loop: native.Loop | None = native.spread) -> None:
+        self._loop = loop
         self._shape: tuple[int, ...] = ()
         self._fine_shape: tuple[int, ...] = ()
 
@@ -94,11 +101,15 @@ class Decoder:
         if means[0].shape != self._fine_shape:
             self._fine_shape = means[0].shape
             self._gain, self._bias, self._scratch = np.empty((3, *self._fine_shape, 3), np.float32)
+        light = AIRLIGHT_SCALE / (1 + np.exp(-airlight.astype(np.float64)))
+        if self._loop is not None:
+            (_, log_gain), (_, shift) = self._log_gain, self._shift
+            self._loop(log_gain, means[0], shift, means[1], tuple(light), LARGEST_LOG_GAIN, self._gain, self._bias)
+            return self._gain, self._bias
         gain = _plus(self._log_gain[1], means[0], self._gain, self._scratch)
         cv2.threshold(gain, LARGEST_LOG_GAIN, 0, cv2.THRESH_TRUNC, gain)
         cv2.exp(gain, gain)
         bias = _plus(self._shift[1], means[1], self._bias, self._scratch)
-        light = AIRLIGHT_SCALE / (1 + np.exp(-airlight.astype(np.float64)))
         glow = cv2.transform(gain, np.column_stack([np.diag(-light), light]), self._scratch)  # A (1 - gain)
         return gain, cv2.add(bias, glow, bias)
 

@@ -86,7 +86,7 @@ def _loops(folder: Path, place: Path) -> Iterator[str]:
     built = place / "loops-aarch64"
     built.mkdir()
     run(
-        "aarch64-linux-gnu-gcc", "-O3", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror", f"-I{include}", source,
+        "aarch64-linux-gnu-gcc", "-O3", "-fno-trapping-math", "-fPIC", "-shared", "-Wall", "-Wextra", "-Werror", f"-I{include}", source,
         "-o", built / "loops.so",
     )  # fmt: skip
     for processor, board in PROCESSORS.items():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -43,36 +42,6 @@ def test_torch_and_the_runner_decode_the_same_gain_and_bias():
     decoded = grid.decode(torch.from_numpy(cell).permute(2, 0, 1)[None], torch.from_numpy(airlight)[None])
     for ours, theirs in zip(expected, decoded, strict=True):
         np.testing.assert_allclose(theirs[0].permute(1, 2, 0), ours, rtol=1e-4, atol=1e-4)
-
-
-def test_means_of_the_colours_come_from_the_finer_grid_and_the_rest_is_enlarged():
-    rng = np.random.default_rng(4)
-    cell = rng.normal(0, 1.5, (30, 40, 7)).astype(np.float32)
-    airlight = rng.normal(0, 1, 3).astype(np.float32)
-    ours = coefficients.Decoder()(cell, airlight, 0.8, lambda planes: [p.repeat(2, 0).repeat(2, 1) for p in planes])
-    exact = cell.astype(float)
-    density = 0.8 * np.log1p(np.exp(2 * exact[..., :1] - 3))
-    log_gain = density * (1 + np.clip(0.5 * exact[..., 1:4], -1, 1))
-    shift = 0.35 * np.clip(exact[..., 4:], -1, 1) * (1 - np.exp(-density))
-
-    def finer(values: np.ndarray) -> np.ndarray:
-        mean = values.mean(2, keepdims=True)
-        apart = cv2.resize(values - mean, (80, 60), interpolation=cv2.INTER_LINEAR)
-        return mean.repeat(2, 0).repeat(2, 1) + apart
-
-    gain = np.exp(np.minimum(finer(log_gain), 3.5))
-    light = 1.1 / (1 + np.exp(-airlight.astype(float)))
-    np.testing.assert_allclose(ours[0], gain, rtol=1e-4)
-    np.testing.assert_allclose(ours[1], light * (1 - gain) + finer(shift), rtol=1e-4, atol=1e-4)
-
-
-def test_at_strength_0_the_answer_is_the_frame_bit_for_bit():
-    rng = np.random.default_rng(5)
-    cell, airlight = rng.normal(0, 1.5, (30, 40, 7)).astype(np.float32), rng.normal(0, 1, 3).astype(np.float32)
-    gain, bias = coefficients.Decoder()(
-        cell, airlight, 0.0, lambda planes: [p.repeat(2, 0).repeat(2, 1) for p in planes]
-    )
-    assert (gain == 1).all() and (bias == 0).all()
 
 
 def test_a_whole_picture_through_torch_is_what_the_runner_makes_of_it(network):

@@ -11,6 +11,7 @@ from edge import export
 from edge.scenes import landscape, motorcycle
 from training.checkpoint import load_model, parameter_count
 
+
 @pytest.fixture(scope="module", params=[name for name, path in export.SHIPPED.items() if path.exists()])
 def onnx_file(request):
     return export.SHIPPED[request.param]
