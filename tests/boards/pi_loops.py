@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 sys.path.insert(0, sys.argv[1])
-from loops import lay_over
+from loops import lay_over, spread
 
 
 def enlarged(grid: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -33,4 +33,18 @@ for height, width, rows, cells in ((480, 640, 240, 320), (97, 131, 30, 40), (1, 
     lay_over(frame, gain, bias, out)
     exact = enlarged(gain.astype(float), height, width) * frame + 255 * enlarged(bias.astype(float), height, width)
     largest = max(largest, float(np.abs(out - np.clip(exact, 0, 255)).max()))
-print(json.dumps({"machine": platform.machine(), "largest": largest}))
+
+rows, cells = 30, 40
+log_gain, shift = rng.normal(0, 1, (2, rows, cells, 3)).astype(np.float32)
+means = rng.uniform(-1, 3, (2, 2 * rows, 2 * cells)).astype(np.float32)
+gain, bias = np.empty((2, 2 * rows, 2 * cells, 3), np.float32)
+spread(log_gain, means[0], shift, means[1], (0.9, 0.8, 0.7), 3.5, gain, bias)
+fine, moved = (
+    enlarged(plane.astype(float), 2 * rows, 2 * cells) + mean[..., None]
+    for plane, mean in zip((log_gain, shift), means, strict=True)
+)
+exact = np.exp(np.minimum(fine, 3.5))
+wrong = max(
+    float(np.abs(gain / exact - 1).max()), float(np.abs(bias - np.array([0.9, 0.8, 0.7]) * (1 - exact) - moved).max())
+)
+print(json.dumps({"machine": platform.machine(), "largest": largest, "wrong": wrong}))
