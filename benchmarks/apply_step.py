@@ -54,7 +54,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _sum(steps: dict[str, float]) -> float:
-    return steps["reduce"] + steps["decode"] + steps["apply"]
+    return steps["reduce"] + steps["decode"] + steps["clear"]
 
 
 def _times(runs: int) -> dict[str, dict[str, float]]:
@@ -71,14 +71,14 @@ def _times(runs: int) -> dict[str, dict[str, float]]:
         out, grid, plain_grid = np.empty_like(frame), GridApply(*GRID), GridApply(*PLAIN_GRID)
         library = GridApply(*GRID, loop=None)
         grid.reduce(frame)
-        sharp = [kept.copy() for kept in decode(cell, light, sharpen=grid.sharpen)]
+        sharp = decode(cell, light, sharpen=grid.sharpen)
         steps: dict[str, Callable[[], object]] = {
             "reduce": lambda f=frame, g=grid: g.reduce(f),
             "decode": lambda g=grid: decode(cell, light, sharpen=g.sharpen),
             "of which sharpen": lambda g=grid: g.sharpen((density, density)),
-            "apply": lambda f=frame, g=grid, o=out, s=sharp: g.apply(f, *s, o),
-            "apply by the image library": lambda f=frame, g=library, o=out, s=sharp: g.apply(f, *s, o),
-            "plain": lambda f=frame, g=plain_grid, o=out: g.apply(f, *plain(coarse, light), o),
+            "clear": lambda f=frame, g=grid, o=out, s=sharp: g.clear(f, s, o),
+            "clear by the image library": lambda f=frame, g=library, o=out, s=sharp: g.clear(f, s, o),
+            "plain": lambda f=frame, g=plain_grid, o=out: g.clear(f, plain(coarse, light), o),
             "copy": lambda f=frame, o=out: np.copyto(o, f),
         }
         times[f"{width}x{height}"] = {name: round(ms, 4) for name, ms in _medians(steps, runs).items()}

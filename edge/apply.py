@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from edge import native
+from edge.coefficients import LARGEST_LOG_GAIN, Planes, Spread
 from edge.upsampling import JointBilateral
 
 TILE_BYTES = 512 * 1024  # of one enlarged map: little enough for a usual second-level cache
@@ -28,11 +29,11 @@ class GridApply:
 
     Args:
         width, height: of the network's input, in pixels.
-        loop: `edge.native.lay_over`; None has the image library do it.
+        loop: `edge.native.clear`; None has the image library do it.
     """
 
-    def __init__(self, width: int, height: int, loop: native.Loop | None = native.lay_over) -> None:
-        self._loop = loop
+    def __init__(self, width: int, height: int, loop: native.Loop | None = native.clear) -> None:
+        self._loop, self._spread = loop, Spread()
         self._small = np.empty((height, width, 3), np.uint8)
         self._buffer = np.empty((2 * height, 2 * width, 3), np.uint8)
         self._twice: np.ndarray | None = None
@@ -86,11 +87,28 @@ class GridApply:
             self._upsampling = JointBilateral(width, height)
         return self._upsampling(planes, coarse, fine)
 
-    def apply(self, frame: np.ndarray, gain: np.ndarray, bias: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """`clip(gain * frame + bias)`, gain and bias enlarged bilinearly; within 1 grey level of exact arithmetic.
+    def clear(self, frame: np.ndarray, planes: Planes, out: np.ndarray | None = None) -> np.ndarray:
+        """The clear frame; within 1 grey level of exact arithmetic.
 
         Args:
-            frame: uint8 RGB (H, W, 3), whole in memory, as all of these are.
+            frame: uint8 RGB (H, W, 3), whole in memory.
+            planes: as `edge.coefficients.Decoder` gives them.
+            out: uint8 (H, W, 3) to write to, whole in memory; may be `frame` itself.
+
+        Returns:
+            uint8 RGB (H, W, 3).
+        """
+        if self._loop is None:
+            return self.apply(frame, *self._spread(planes), out)
+        out = np.empty_like(frame) if out is None else out
+        self._loop(frame, *planes[:4], tuple(planes.light), LARGEST_LOG_GAIN, out)
+        return out
+
+    def apply(self, frame: np.ndarray, gain: np.ndarray, bias: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """`clip(gain * frame + bias)`, gain and bias enlarged bilinearly, by the image library; within 1 grey level.
+
+        Args:
+            frame: uint8 RGB (H, W, 3), whole in memory.
             gain, bias: float32 (h, w, 3), for values in [0, 1].
             out: uint8 (H, W, 3) to write to; may be `frame` itself.
 
@@ -98,9 +116,6 @@ class GridApply:
             uint8 RGB (H, W, 3).
         """
         out = np.empty_like(frame) if out is None else out
-        if self._loop is not None:
-            self._loop(frame, gain, bias, out)
-            return out
         if self._plan is None or not self._plan.fits(frame, gain):
             self._plan = _Plan(frame.shape[0], frame.shape[1], *gain.shape[:2])
         self._plan.lay_over(frame, gain, bias, out)

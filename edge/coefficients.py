@@ -19,11 +19,10 @@ runs on a small grid only.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-
-from edge import native
 
 FORM = "density-tint-shift-airlight/2"
 CHANNELS = 7  # density, tint (3), shift (3)
@@ -34,17 +33,27 @@ AIRLIGHT_SCALE = 1.1
 LARGEST_LOG_GAIN = 3.5
 
 
-class Decoder:
-    """Decodes the answer to each frame, in buffers that are kept; they are made anew when a grid's size changes.
+class Planes(NamedTuple):
+    """What an answer says of gain and bias: each colour on the coarse grid, their mean on one that may be finer.
 
-    Args:
-        loop: `edge.native.spread`; None has the image library do it.
+    Attributes:
+        log_gain, shift: float32 (h, w, 3), what each colour has beside the mean.
+        log_gain_mean, shift_mean: float32 (h', w').
+        light: the airlight, float64 (3,).
     """
 
-    def __init__(self, loop: native.Loop | None = native.spread) -> None:
-        self._loop = loop
+    log_gain: np.ndarray
+    log_gain_mean: np.ndarray
+    shift: np.ndarray
+    shift_mean: np.ndarray
+    light: np.ndarray
+
+
+class Decoder:
+    """Decodes the answer to each frame, in buffers that are kept; they are made anew when the grid's size changes."""
+
+    def __init__(self) -> None:
         self._shape: tuple[int, ...] = ()
-        self._fine_shape: tuple[int, ...] = ()
 
     def __call__(
         self,
@@ -52,21 +61,19 @@ class Decoder:
         airlight: np.ndarray,
         strength: float = 1.0,
         sharpen: Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]] | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Gain and bias of every cell, for pictures in [0, 1].
+    ) -> Planes:
+        """What `GridApply.clear` and `Spread` take.
 
         Args:
             cell: float32 (h, w, 7), the network's raw answer: density, tint (R, G, B), shift (R, G, B).
             airlight: float32 (3,), raw.
             strength: how much of the haze to remove, in [0, 1.5]: the density taken is d * strength. At 0 the gain is
                 exactly 1 and the bias exactly 0.
-            sharpen: gives planes (h, w) on a finer grid (see `edge.apply.GridApply.sharpen`). The colours' means of
-                logarithmic gain and shift go through it; how each colour differs from them is enlarged bilinearly.
-                None leaves the grid as it is.
+            sharpen: gives planes (h, w) on a finer grid (see `edge.apply.GridApply.sharpen`), for the means; None
+                leaves the grid as it is.
 
         Returns:
-            gain and bias, float32 (h, w, 3) or of the finer grid: clear = gain * hazy + bias. The next call writes to
-            the same arrays.
+            The next call writes to the same arrays.
         """
         if cell.shape != self._shape:
             self._make_buffers(*cell.shape[:2])
@@ -98,20 +105,8 @@ class Decoder:
         means: Sequence[np.ndarray] = (self._log_gain[0], self._shift[0])
         if sharpen is not None:
             means = sharpen(means)
-        if means[0].shape != self._fine_shape:
-            self._fine_shape = means[0].shape
-            self._gain, self._bias, self._scratch = np.empty((3, *self._fine_shape, 3), np.float32)
         light = AIRLIGHT_SCALE / (1 + np.exp(-airlight.astype(np.float64)))
-        if self._loop is not None:
-            (_, log_gain), (_, shift) = self._log_gain, self._shift
-            self._loop(log_gain, means[0], shift, means[1], tuple(light), LARGEST_LOG_GAIN, self._gain, self._bias)
-            return self._gain, self._bias
-        gain = _plus(self._log_gain[1], means[0], self._gain, self._scratch)
-        cv2.threshold(gain, LARGEST_LOG_GAIN, 0, cv2.THRESH_TRUNC, gain)
-        cv2.exp(gain, gain)
-        bias = _plus(self._shift[1], means[1], self._bias, self._scratch)
-        glow = cv2.transform(gain, np.column_stack([np.diag(-light), light]), self._scratch)  # A (1 - gain)
-        return gain, cv2.add(bias, glow, bias)
+        return Planes(self._log_gain[1], means[0], self._shift[1], means[1], light)
 
     def _make_buffers(self, height: int, width: int) -> None:
         self._shape = (height, width, CHANNELS)
@@ -123,6 +118,30 @@ class Decoder:
         )
 
 
+class Spread:
+    """Gain and bias of every cell by the image library, in buffers that are kept."""
+
+    def __init__(self) -> None:
+        self._shape: tuple[int, ...] = ()
+
+    def __call__(self, planes: Planes) -> tuple[np.ndarray, np.ndarray]:
+        """For pictures in [0, 1]: clear = gain * hazy + bias.
+
+        Returns:
+            gain and bias, float32 (h', w', 3), of the finer of the two grids; the next call writes to the same arrays.
+        """
+        log_gain, log_gain_mean, shift, shift_mean, light = planes
+        if log_gain_mean.shape != self._shape:
+            self._shape = log_gain_mean.shape
+            self._gain, self._bias, self._scratch = np.empty((3, *self._shape, 3), np.float32)
+        gain = _plus(log_gain, log_gain_mean, self._gain, self._scratch)
+        cv2.threshold(gain, LARGEST_LOG_GAIN, 0, cv2.THRESH_TRUNC, gain)
+        cv2.exp(gain, gain)
+        bias = _plus(shift, shift_mean, self._bias, self._scratch)
+        glow = cv2.transform(gain, np.column_stack([np.diag(-light), light]), self._scratch)  # A (1 - gain)
+        return gain, cv2.add(bias, glow, bias)
+
+
 def _plus(apart: np.ndarray, mean: np.ndarray, out: np.ndarray, scratch: np.ndarray) -> np.ndarray:
     """The colours (h, w, 3), enlarged to the grid of their mean where that is finer, with the mean added to each."""
     if mean.shape != apart.shape[:2]:
@@ -131,5 +150,5 @@ def _plus(apart: np.ndarray, mean: np.ndarray, out: np.ndarray, scratch: np.ndar
 
 
 def decode(cell: np.ndarray, airlight: np.ndarray, strength: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """`Decoder` for one answer: gain and bias, in arrays of their own."""
-    return Decoder()(cell, airlight, strength)
+    """Gain and bias of every cell for one answer, on its own grid, in arrays of their own."""
+    return Spread()(Decoder()(cell, airlight, strength))

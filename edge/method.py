@@ -75,7 +75,6 @@ class GridMethod:
             cell, airlight = self.smoother(small, cell, airlight)
         self.cell = cell
         answered = time.perf_counter()
-        gain, bias = self._decode(cell, airlight, strength, self._grid.sharpen)
-        out = self._grid.apply(frame, gain, bias, out)
+        out = self._grid.clear(frame, self._decode(cell, airlight, strength, self._grid.sharpen), out)
         done = time.perf_counter()
         return out, FrameTiming((reduced - start) * 1e3, (answered - reduced) * 1e3, (done - answered) * 1e3)

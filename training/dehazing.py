@@ -40,8 +40,7 @@ def _by_grid(model: GridModel, picture: np.ndarray, device: torch.device) -> np.
     step = GridApply(columns, height)
     cell, airlight = model.predict(_to_tensor(step.reduce(picture), device))
     raw = np.ascontiguousarray(cell[0].permute(1, 2, 0).float().cpu().numpy())
-    gain, bias = coefficients.Decoder()(raw, airlight[0].float().cpu().numpy(), sharpen=step.sharpen)
-    return step.apply(picture, gain, bias)
+    return step.clear(picture, coefficients.Decoder()(raw, airlight[0].float().cpu().numpy(), sharpen=step.sharpen))
 
 
 def _by_tiles(model: Draco, picture: np.ndarray) -> np.ndarray:

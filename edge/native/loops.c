@@ -1,10 +1,9 @@
-/* What edge.apply and edge.coefficients do with calls of an image library, without the round trips through memory.
+/* From a network's decoded answer to the clear frame, in one pass over the frame.
  *
- * lay_over: clip(gain * frame + bias), gain and bias enlarged bilinearly on the way. A row of the grid is enlarged along
- * the row once, and two such rows serve all rows of the frame between their centres.
- * spread: gain and bias of a fine grid from what all colours share there and what each has beside it on a coarse one.
- *
- * Pixel centres lie at (i + 0.5) / n, and edges are repeated.
+ * What edge.coefficients and edge.apply do with calls of an image library, without the round trips through memory. Each
+ * row of the fine grid is made when it is needed: what each colour has beside the mean is enlarged, the mean added, and
+ * gain and bias computed; then it is enlarged along the row, and two such rows serve all rows of the frame between
+ * their centres. Pixel centres lie at (i + 0.5) / n, and edges are repeated.
  */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
@@ -82,39 +81,69 @@ typedef struct {
 } Enlarged;
 
 static int whole(const Py_buffer *view, int dimensions, const char *format, Py_ssize_t item) {
-    return view->ndim == dimensions && (dimensions == 2 || view->shape[2] == 3) && view->itemsize == item && view->format != NULL &&
-           strcmp(view->format, format) == 0 && view->shape[0] > 0 && view->shape[1] > 0;
+    return view->ndim == dimensions && (dimensions == 2 || view->shape[2] == 3) && view->itemsize == item &&
+           view->format != NULL && strcmp(view->format, format) == 0 && view->shape[0] > 0 && view->shape[1] > 0;
 }
 
 static int same_size(const Py_buffer *a, const Py_buffer *b) {
     return a->shape[0] == b->shape[0] && a->shape[1] == b->shape[1];
 }
 
+/* What the fine grid is made of, and room for one row of it. */
+typedef struct {
+    const float *log_gain, *log_gain_mean, *shift, *shift_mean;
+    Py_ssize_t coarse_rows, coarse_cells, rows, cells;
+    float most;
+    Place *places;                      /* of the fine cells among the coarse ones */
+    float *light;                       /* for each value of a row */
+    float *between[2], *fine[2];        /* log_gain and shift, coarse and fine */
+    float *gain, *bias;                 /* the row, for values in [0, 255] */
+} Grid;
+
+static void make_row(const Grid *grid, const Rows *of, Py_ssize_t y) {
+    Place place = place_of(y, grid->rows, grid->coarse_rows);
+    Py_ssize_t given = 3 * grid->coarse_cells, values = 3 * grid->cells;
+    const float *maps[2] = {grid->log_gain, grid->shift};
+    for (int map = 0; map < 2; map++) {
+        const float *low = maps[map] + place.low * given, *high = maps[map] + place.high * given;
+        float *restrict row = grid->between[map];
+        for (Py_ssize_t i = 0; i < given; i++) row[i] = low[i] + place.share * (high[i] - low[i]);
+    }
+    of->enlarge(
+        grid->fine[0], grid->fine[1], grid->between[0], grid->between[1], grid->log_gain_mean + y * grid->cells,
+        grid->shift_mean + y * grid->cells, grid->places, grid->cells
+    );
+    of->finish(grid->gain, grid->bias, grid->fine[0], grid->fine[1], grid->light, grid->most, values);
+}
+
 /* 0, or -1 where there is no memory. */
-static int lay(const Py_buffer *frame, const Py_buffer *gain, const Py_buffer *bias, const Py_buffer *out) {
-    Py_ssize_t height = frame->shape[0], width = frame->shape[1], rows = gain->shape[0], cells = gain->shape[1];
-    Py_ssize_t values = 3 * width, given = 3 * cells;
-    size_t wide = (size_t)values + 1, narrow = (size_t)given + 1;
-    Place *places = malloc((size_t)width * sizeof(Place));
-    float *room = calloc(4 * wide + 2 * narrow, sizeof(float));
+static int clear_frame(Grid *grid, const float light[3], const Py_buffer *frame, const Py_buffer *out) {
+    Py_ssize_t height = frame->shape[0], width = frame->shape[1], values = 3 * width;
+    size_t wide = (size_t)values + 1, fine = 3 * (size_t)grid->cells + 1, coarse = 3 * (size_t)grid->coarse_cells + 1;
+    Place *places = malloc(((size_t)width + (size_t)grid->cells) * sizeof(Place));
+    float *room = calloc(4 * wide + 5 * fine + 2 * coarse, sizeof(float)), *free_room = room;
     if (places == NULL || room == NULL) {
         free(places);
         free(room);
         return -1;
     }
-    float *gain_row = room + 4 * wide, *bias_row = gain_row + narrow;
     Enlarged kept[2] = {{room, room + wide, -1}, {room + 2 * wide, room + 3 * wide, -1}};
+    free_room += 4 * wide;
+    float **rows[5] = {&grid->light, &grid->fine[0], &grid->fine[1], &grid->gain, &grid->bias};
+    for (int i = 0; i < 5; i++, free_room += fine) *rows[i] = free_room;
+    for (int i = 0; i < 2; i++, free_room += coarse) grid->between[i] = free_room;
+    for (Py_ssize_t i = 0; i < 3 * grid->cells; i++) grid->light[i] = light[i % 3];
+    grid->places = places + width;
+    fill_places(places, width, grid->cells);
+    fill_places(grid->places, grid->cells, grid->coarse_cells);
     Rows of = fastest();
-    fill_places(places, width, cells);
     for (Py_ssize_t y = 0; y < height; y++) {
-        Place place = place_of(y, height, rows);
+        Place place = place_of(y, height, grid->rows);
         for (Py_ssize_t number = place.low; number <= place.high; number++) {
             Enlarged *slot = &kept[number & 1];
             if (slot->number == number) continue;
-            memcpy(gain_row, (const float *)gain->buf + number * given, (size_t)given * sizeof(float));
-            const float *from = (const float *)bias->buf + number * given;
-            for (Py_ssize_t i = 0; i < given; i++) bias_row[i] = 255 * from[i];
-            of.enlarge(slot->gain, slot->bias, gain_row, bias_row, NULL, NULL, places, width);
+            make_row(grid, &of, number);
+            of.enlarge(slot->gain, slot->bias, grid->gain, grid->bias, NULL, NULL, places, width);
             slot->number = number;
         }
         const Enlarged *low = &kept[place.low & 1], *high = &kept[place.high & 1];
@@ -128,107 +157,40 @@ static int lay(const Py_buffer *frame, const Py_buffer *gain, const Py_buffer *b
     return 0;
 }
 
-/* 0, or -1 where there is no memory. Views: log_gain, its mean, shift, its mean, gain, bias. */
-static int spread_over(const Py_buffer views[6], const float light[3], float most) {
-    Py_ssize_t rows = views[0].shape[0], cells = views[0].shape[1];
-    Py_ssize_t height = views[4].shape[0], width = views[4].shape[1], given = 3 * cells;
-    Py_ssize_t values = 3 * width;
-    size_t wide = (size_t)values + 1, narrow = (size_t)given + 1;
-    Place *places = malloc((size_t)width * sizeof(Place));
-    float *room = calloc(3 * wide + 2 * narrow, sizeof(float));
-    if (places == NULL || room == NULL) {
-        free(places);
-        free(room);
-        return -1;
-    }
-    float *log_gain = room, *shift = room + wide, *lights = room + 2 * wide;
-    float *between[2] = {room + 3 * wide, room + 3 * wide + narrow};
-    Rows of = fastest();
-    fill_places(places, width, cells);
-    for (Py_ssize_t i = 0; i < values; i++) lights[i] = light[i % 3];
-    for (Py_ssize_t y = 0; y < height; y++) {
-        Place place = place_of(y, height, rows);
-        for (int map = 0; map < 2; map++) {
-            const float *from = views[2 * map].buf, *low = from + place.low * given, *high = from + place.high * given;
-            float *restrict row = between[map];
-            for (Py_ssize_t i = 0; i < given; i++) row[i] = low[i] + place.share * (high[i] - low[i]);
-        }
-        of.enlarge(
-            log_gain, shift, between[0], between[1], (const float *)views[1].buf + y * width,
-            (const float *)views[3].buf + y * width, places, width
-        );
-        of.finish(
-            (float *)views[4].buf + y * values, (float *)views[5].buf + y * values, log_gain, shift, lights, most, values
-        );
-    }
-    free(places);
-    free(room);
-    return 0;
-}
-
-/* How many of the objects' buffers were taken; fewer than asked for where one has none that fits. */
-static int take(PyObject *objects[], Py_buffer views[], int count, int writable_from) {
-    int taken = 0;
-    for (; taken < count; taken++) {
-        int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (taken >= writable_from ? PyBUF_WRITABLE : 0);
-        if (PyObject_GetBuffer(objects[taken], &views[taken], flags) < 0) break;
-    }
-    return taken;
-}
-
-static PyObject *spread(PyObject *self, PyObject *args) {
+static PyObject *clear(PyObject *self, PyObject *args) {
     PyObject *objects[6], *result = NULL;
     Py_buffer views[6];
     float light[3], most;
-    int taken, failed;
+    int taken = 0, failed;
     (void)self;
     if (!PyArg_ParseTuple(
-            args, "OOOO(fff)fOO:spread", &objects[0], &objects[1], &objects[2], &objects[3], &light[0], &light[1],
-            &light[2], &most, &objects[4], &objects[5]
+            args, "OOOOO(fff)fO:clear", &objects[0], &objects[1], &objects[2], &objects[3], &objects[4], &light[0],
+            &light[1], &light[2], &most, &objects[5]
         ))
         return NULL;
-    taken = take(objects, views, 6, 4);
-    if (taken < 6) goto release;
-    if (!whole(&views[0], 3, "f", 4) || !whole(&views[2], 3, "f", 4) || !same_size(&views[0], &views[2]) ||
-        !whole(&views[1], 2, "f", 4) || !whole(&views[3], 2, "f", 4) || !whole(&views[4], 3, "f", 4) ||
-        !whole(&views[5], 3, "f", 4) || !same_size(&views[1], &views[3]) || !same_size(&views[1], &views[4]) ||
-        !same_size(&views[1], &views[5])) {
+    for (; taken < 6; taken++) {
+        int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (taken == 5 ? PyBUF_WRITABLE : 0);
+        if (PyObject_GetBuffer(objects[taken], &views[taken], flags) < 0) goto release;
+    }
+    const Py_buffer *frame = &views[0], *log_gain = &views[1], *log_gain_mean = &views[2], *shift = &views[3],
+                    *shift_mean = &views[4], *out = &views[5];
+    if (!whole(frame, 3, "B", 1) || !whole(out, 3, "B", 1) || !same_size(frame, out) || !whole(log_gain, 3, "f", 4) ||
+        !whole(shift, 3, "f", 4) || !same_size(log_gain, shift) || !whole(log_gain_mean, 2, "f", 4) ||
+        !whole(shift_mean, 2, "f", 4) || !same_size(log_gain_mean, shift_mean)) {
         PyErr_SetString(
             PyExc_ValueError,
-            "log_gain and shift are float32 (h, w, 3), their means (H, W), gain and bias (H, W, 3), each whole in memory"
+            "frame and out are uint8 (H, W, 3), log_gain and shift float32 (h, w, 3), their means float32 and of two "
+            "dimensions, each whole in memory"
         );
         goto release;
     }
+    Grid grid = {
+        .log_gain = log_gain->buf, .log_gain_mean = log_gain_mean->buf, .shift = shift->buf,
+        .shift_mean = shift_mean->buf, .coarse_rows = log_gain->shape[0], .coarse_cells = log_gain->shape[1],
+        .rows = log_gain_mean->shape[0], .cells = log_gain_mean->shape[1], .most = most,
+    };
     Py_BEGIN_ALLOW_THREADS
-    failed = spread_over(views, light, most);
-    Py_END_ALLOW_THREADS
-    if (failed)
-        PyErr_NoMemory();
-    else
-        result = Py_NewRef(Py_None);
-release:
-    while (taken-- > 0) PyBuffer_Release(&views[taken]);
-    return result;
-}
-
-static PyObject *lay_over(PyObject *self, PyObject *args) {
-    PyObject *objects[4], *result = NULL;
-    Py_buffer views[4];
-    int taken, failed;
-    (void)self;
-    if (!PyArg_ParseTuple(args, "OOOO:lay_over", &objects[0], &objects[1], &objects[2], &objects[3])) return NULL;
-    taken = take(objects, views, 4, 3);
-    if (taken < 4) goto release;
-    if (!whole(&views[0], 3, "B", 1) || !whole(&views[3], 3, "B", 1) || !same_size(&views[0], &views[3]) ||
-        !whole(&views[1], 3, "f", 4) || !whole(&views[2], 3, "f", 4) || !same_size(&views[1], &views[2])) {
-        PyErr_SetString(
-            PyExc_ValueError,
-            "frame and out are uint8 (H, W, 3), gain and bias float32 (h, w, 3), each whole in memory"
-        );
-        goto release;
-    }
-    Py_BEGIN_ALLOW_THREADS
-    failed = lay(&views[0], &views[1], &views[2], &views[3]);
+    failed = clear_frame(&grid, light, frame, out);
     Py_END_ALLOW_THREADS
     if (failed)
         PyErr_NoMemory();
@@ -240,8 +202,8 @@ release:
 }
 
 static PyMethodDef methods[] = {
-    {"lay_over", lay_over, METH_VARARGS, "lay_over(frame, gain, bias, out): clip(gain * frame + bias) to out."},
-    {"spread", spread, METH_VARARGS, "spread(log_gain, its mean, shift, its mean, light, most, gain, bias)."},
+    {"clear", clear, METH_VARARGS,
+     "clear(frame, log_gain, log_gain_mean, shift, shift_mean, light, most, out): the clear frame to out."},
     {NULL, NULL, 0, NULL},
 };
 

@@ -19,7 +19,7 @@ FOR_KIND static void NAMED(enlarge_rows)(
     }
 }
 
-/* gain = exp(least of log_gain and most), bias = light * (1 - gain) + shift, for a row of values.
+/* gain = exp(least of log_gain and most), bias = 255 (light * (1 - gain) + shift), for a row of values.
  *
  * exp(x) = 2^n exp(x - n ln 2), the rest by the polynomial of Cephes' expf (Moshier 1992): within two units in the last
  * place. Written so that a compiler makes vector code of it. */
@@ -42,7 +42,7 @@ FOR_KIND static void NAMED(finish_row)(
         float power;
         memcpy(&power, &bits, sizeof power);
         gain[i] = (p * f * f + f + 1) * power;
-        bias[i] = light[i] * (1 - gain[i]) + shift[i];
+        bias[i] = 255 * (light[i] * (1 - gain[i]) + shift[i]);
     }
 }
 

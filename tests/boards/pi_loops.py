@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 sys.path.insert(0, sys.argv[1])
-from loops import lay_over, spread
+from loops import clear
 
 
 def enlarged(grid: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -25,26 +25,19 @@ def enlarged(grid: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 largest, rng = 0.0, np.random.default_rng(0)
-for height, width, rows, cells in ((480, 640, 240, 320), (97, 131, 30, 40), (1, 1, 3, 4), (37, 16, 60, 80)):
+for height, width, rows, cells in ((480, 640, 120, 160), (97, 131, 30, 40), (1, 1, 3, 4), (37, 16, 60, 80)):
     frame = rng.integers(0, 256, (height, width, 3), np.uint8)
-    gain = rng.uniform(0.4, 6, (rows, cells, 3)).astype(np.float32)
-    bias = rng.uniform(-3, 0.5, (rows, cells, 3)).astype(np.float32)
-    out = np.empty_like(frame)
-    lay_over(frame, gain, bias, out)
-    exact = enlarged(gain.astype(float), height, width) * frame + 255 * enlarged(bias.astype(float), height, width)
+    log_gain, shift = rng.normal(0, 0.5, (2, rows, cells, 3)).astype(np.float32)
+    log_gain_mean = rng.uniform(-0.5, 2, (2 * rows, 2 * cells)).astype(np.float32)
+    shift_mean = rng.normal(0, 0.2, (2 * rows, 2 * cells)).astype(np.float32)
+    out, light = np.empty_like(frame), np.array([0.9, 0.8, 0.7])
+    clear(frame, log_gain, log_gain_mean, shift, shift_mean, tuple(light), 3.5, out)
+    fine, moved = (
+        enlarged(plane.astype(float), 2 * rows, 2 * cells) + mean[..., None]
+        for plane, mean in ((log_gain, log_gain_mean), (shift, shift_mean))
+    )
+    gain = np.exp(np.minimum(fine, 3.5))
+    bias = light * (1 - gain) + moved
+    exact = enlarged(gain, height, width) * frame + 255 * enlarged(bias, height, width)
     largest = max(largest, float(np.abs(out - np.clip(exact, 0, 255)).max()))
-
-rows, cells = 30, 40
-log_gain, shift = rng.normal(0, 1, (2, rows, cells, 3)).astype(np.float32)
-means = rng.uniform(-1, 3, (2, 2 * rows, 2 * cells)).astype(np.float32)
-gain, bias = np.empty((2, 2 * rows, 2 * cells, 3), np.float32)
-spread(log_gain, means[0], shift, means[1], (0.9, 0.8, 0.7), 3.5, gain, bias)
-fine, moved = (
-    enlarged(plane.astype(float), 2 * rows, 2 * cells) + mean[..., None]
-    for plane, mean in zip((log_gain, shift), means, strict=True)
-)
-exact = np.exp(np.minimum(fine, 3.5))
-wrong = max(
-    float(np.abs(gain / exact - 1).max()), float(np.abs(bias - np.array([0.9, 0.8, 0.7]) * (1 - exact) - moved).max())
-)
-print(json.dumps({"machine": platform.machine(), "largest": largest, "wrong": wrong}))
+print(json.dumps({"machine": platform.machine(), "largest": largest}))

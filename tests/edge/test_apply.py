@@ -5,13 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge import native
+from edge import coefficients, native
 from edge.apply import GridApply
 
-needs_loops = pytest.mark.skipif(native.lay_over is None, reason="the loops in C are not built here (no C compiler)")
-
-
-WAYS = [None, *([native.lay_over] if native.lay_over is not None else [])]
+WAYS = [None, *([native.clear] if native.clear is not None else [])]
 both_ways = pytest.mark.parametrize("loop", WAYS, ids=["image library", "loops in C"][: len(WAYS)])
 
 
@@ -35,47 +32,41 @@ def reference(frame: np.ndarray, gain: np.ndarray, bias: np.ndarray) -> np.ndarr
     return np.clip(enlarged(gain, height, width) * frame + 255 * enlarged(bias, height, width), 0, 255)
 
 
-@both_ways
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 300), st.integers(1, 400), st.integers(1, 60), st.integers(1, 80), st.integers(0, 2**32 - 1))
-def test_frames_of_any_size_come_within_a_grey_level_of_float64(loop, height, width, rows, columns, seed):
+def test_frames_of_any_size_come_within_a_grey_level_of_float64(height, width, rows, columns, seed):
     rng = np.random.default_rng(seed)
     frame = rng.integers(0, 256, (height, width, 3), np.uint8)
     gain = rng.uniform(0.4, 6, (rows, columns, 3)).astype(np.float32)
     bias = rng.uniform(-3, 0.5, (rows, columns, 3)).astype(np.float32)
-    clear = GridApply(160, 120, loop).apply(frame, gain, bias)
+    clear = GridApply(160, 120).apply(frame, gain, bias)
     assert clear.dtype == np.uint8
     assert np.abs(clear - reference(frame, gain, bias)).max() <= 1.0
 
 
-@both_ways
-def test_gain_one_and_bias_zero_give_the_frame_back_bit_for_bit(loop):
+def test_gain_one_and_bias_zero_give_the_frame_back_bit_for_bit():
     frame = np.random.default_rng(1).integers(0, 256, (333, 517, 3), np.uint8)
-    same = GridApply(160, 120, loop).apply(
-        frame, np.ones((120, 160, 3), np.float32), np.zeros((120, 160, 3), np.float32)
-    )
+    same = GridApply(160, 120).apply(frame, np.ones((120, 160, 3), np.float32), np.zeros((120, 160, 3), np.float32))
     assert np.array_equal(same, frame)
 
 
-@both_ways
-def test_a_frame_may_be_worked_on_in_place(loop):
+def test_a_frame_may_be_worked_on_in_place():
     rng = np.random.default_rng(2)
     frame = rng.integers(0, 256, (250, 320, 3), np.uint8)
     gain, bias = rng.uniform(0.5, 3, (2, 30, 40, 3)).astype(np.float32)
-    apart = GridApply(160, 120, loop).apply(frame, gain, bias - 1)
+    apart = GridApply(160, 120).apply(frame, gain, bias - 1)
     into = frame.copy()
-    assert GridApply(160, 120, loop).apply(into, gain, bias - 1, into) is into
+    assert GridApply(160, 120).apply(into, gain, bias - 1, into) is into
     assert np.array_equal(into, apart)
 
 
-@both_ways
-def test_one_object_serves_frames_of_changing_size(loop):
+def test_one_object_serves_frames_of_changing_size():
     rng = np.random.default_rng(3)
-    kept = GridApply(160, 120, loop)
+    kept = GridApply(160, 120)
     gain, bias = rng.uniform(0.5, 3, (2, 30, 40, 3)).astype(np.float32)
     for shape in ((480, 640, 3), (50, 2000, 3), (480, 640, 3), (1, 1, 3), (97, 31, 3)):
         frame = rng.integers(0, 256, shape, np.uint8)
-        assert np.array_equal(kept.apply(frame, gain, bias), GridApply(160, 120, loop).apply(frame, gain, bias))
+        assert np.array_equal(kept.apply(frame, gain, bias), GridApply(160, 120).apply(frame, gain, bias))
 
 
 @pytest.mark.parametrize("factor", [1, 2, 4])
@@ -94,34 +85,92 @@ def test_frames_of_odd_sizes_keep_their_mean_when_reduced(shape):
     assert np.array_equal(np.unique(small.reshape(-1, 3), axis=0), [[10, 120, 250]])
 
 
-@both_ways
 @pytest.mark.parametrize("size", [(360, 1920), (351, 1920), (360, 1917), (1080, 1440), (90, 3840)])
-def test_nothing_shows_where_tiles_of_a_large_frame_meet(size, loop):
+def test_nothing_shows_where_tiles_of_a_large_frame_meet(size):
     rng = np.random.default_rng(5)
     frame = rng.integers(0, 256, (*size, 3), np.uint8)
     gain = rng.uniform(0.4, 6, (9, 40, 3)).astype(np.float32)
     bias = rng.uniform(-3, 0.5, (9, 40, 3)).astype(np.float32)
-    clear = GridApply(160, 120, loop).apply(frame, gain, bias)
+    clear = GridApply(160, 120).apply(frame, gain, bias)
     assert np.abs(clear - reference(frame, gain, bias)).max() <= 1.0
 
 
-@needs_loops
-@pytest.mark.parametrize("wrong", ["shape", "dtype", "channels", "strided", "read-only", "empty"])
+def planes_of(rng: np.random.Generator, rows: int, cells: int, times: int = 1) -> coefficients.Planes:
+    log_gain, shift = rng.normal(0, 0.5, (2, rows, cells, 3)).astype(np.float32)
+    log_gain_mean = rng.uniform(-0.5, 2, (rows * times, cells * times)).astype(np.float32)
+    shift_mean = rng.normal(0, 0.2, (rows * times, cells * times)).astype(np.float32)
+    return coefficients.Planes(log_gain, log_gain_mean, shift, shift_mean, rng.uniform(0.5, 1.1, 3))
+
+
+def cleared(frame: np.ndarray, planes: coefficients.Planes) -> np.ndarray:
+    """The whole way from planes to the clear frame, in float64."""
+    height, width = planes.log_gain_mean.shape
+    log_gain = enlarged(planes.log_gain, height, width) + planes.log_gain_mean[..., None].astype(np.float64)
+    gain = np.exp(np.minimum(log_gain, 3.5))
+    shift = enlarged(planes.shift, height, width) + planes.shift_mean[..., None].astype(np.float64)
+    return reference(frame, gain, planes.light * (1 - gain) + shift)
+
+
+@both_ways
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 300), st.integers(1, 400), st.integers(1, 40), st.integers(1, 50), st.integers(1, 3), st.data())
+def test_frames_are_cleared_within_a_grey_level_of_float64(loop, height, width, rows, cells, times, data):
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    frame = rng.integers(0, 256, (height, width, 3), np.uint8)
+    planes = planes_of(rng, rows, cells, times)
+    assert np.abs(GridApply(160, 120, loop).clear(frame, planes) - cleared(frame, planes)).max() <= 1.0
+
+
+@both_ways
+def test_a_frame_may_be_cleared_in_place_and_the_next_may_have_another_size(loop):
+    rng = np.random.default_rng(7)
+    step = GridApply(160, 120, loop)
+    for shape, rows, cells in (((480, 640, 3), 30, 40), ((97, 31, 3), 60, 80), ((1, 1, 3), 30, 40)):
+        frame = rng.integers(0, 256, shape, np.uint8)
+        planes = planes_of(rng, rows, cells, 2)
+        apart = step.clear(frame, planes).copy()
+        assert step.clear(frame, planes, frame) is frame
+        assert np.array_equal(frame, apart)
+
+
+@both_ways
+def test_without_haze_the_frame_comes_out_bit_for_bit(loop):
+    frame = np.random.default_rng(8).integers(0, 256, (333, 517, 3), np.uint8)
+    cell = np.random.default_rng(9).normal(0, 1.5, (120, 160, 7)).astype(np.float32)
+    for cells, strength in ((cell, 0.0), (np.where(np.arange(7) == 0, -60, cell).astype(np.float32), 1.0)):
+        step = GridApply(160, 120, loop)
+        step.reduce(frame)
+        planes = coefficients.Decoder()(cells, np.ones(3, np.float32), strength, step.sharpen)
+        assert np.array_equal(step.clear(frame, planes), frame)
+
+
+@pytest.mark.skipif(native.clear is None, reason="the loops in C are not built here (no C compiler)")
+@pytest.mark.parametrize(
+    "wrong", ["size", "planes", "means", "dtype", "channels", "strided", "read-only", "empty", "light"]
+)
 def test_the_loops_refuse_arrays_that_they_cannot_take(wrong):
     frame, out = np.zeros((2, 6, 8, 3), np.uint8)
-    gain, bias = np.ones((2, 3, 4, 3), np.float32)
-    if wrong == "shape":
-        bias = bias[:2].copy()
+    log_gain, shift = np.zeros((2, 3, 4, 3), np.float32)
+    means = np.zeros((2, 6, 8), np.float32)
+    light: tuple[float, ...] = (0.9, 0.9, 0.9)
+    if wrong == "size":
+        out = out[:5].copy()
+    elif wrong == "planes":
+        shift = shift[:2].copy()
+    elif wrong == "means":
+        means = np.zeros((2, 6, 8, 1), np.float32)
     elif wrong == "dtype":
-        gain = gain.astype(np.float64)
+        log_gain = log_gain.astype(np.float64)
     elif wrong == "channels":
         frame = np.zeros((6, 8, 4), np.uint8)
     elif wrong == "strided":
         frame = frame[:, ::-1]
     elif wrong == "read-only":
         out.flags.writeable = False
+    elif wrong == "light":
+        light = (0.9, 0.9)
     else:
         frame, out = frame[:0], out[:0]
-    assert native.lay_over is not None
-    with pytest.raises(ValueError):
-        native.lay_over(frame, gain, bias, out)
+    assert native.clear is not None
+    with pytest.raises((ValueError, TypeError)):
+        native.clear(frame, log_gain, means[0], shift, means[1], light, 3.5, out)
