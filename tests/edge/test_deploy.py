@@ -133,7 +133,7 @@ def test_a_bundle_that_is_wrong_there_never_goes_live(grid_bundle, board, capsys
     lying = board.parent / "lying"
     lying.mkdir()
     (lying / "sitecustomize.py").write_text(
-        "import edge.apply, numpy\nedge.apply.GridApply.apply = lambda self, frame, *a, **k: numpy.zeros_like(frame)\n"
+        "import edge.apply, numpy\nedge.apply.GridApply.clear = lambda self, frame, *a, **k: numpy.zeros_like(frame)\n"
     )
     python = board.parent / "broken-python"
     python.write_text(f'#!/bin/sh\nPYTHONPATH="{REPOSITORY}:{lying}" exec "{sys.executable}" "$@"\n')
