@@ -23,7 +23,7 @@ LEAST_CELLS = 4  # of the grid in a tile, each way: each tile enlarges one more 
 
 
 class GridApply:
-    """Reduces frames to the network's input, and applies gain and bias of a grid to frames.
+    """Reduces frames to the network's input, sharpens planes of the grid along their edges, and clears them.
 
     Buffers are made anew when the size of the frame or of the grid changes.
 

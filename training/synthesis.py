@@ -43,7 +43,8 @@ def plane(rng: Generator, height: int, width: int) -> np.ndarray:
 
 
 # Airlight and scattering coefficient as RESIDE's outdoor test part pairs them (Li et al. 2019), with their counts in 40
-# of its pictures: thick haze mostly comes with a dark airlight, which a network can learn.
+# of its pictures: thick haze mostly comes with a dark airlight, which a network can learn. The 40 are those that are
+# kept for validation (only their names tell it), so scores on them are flattered by as much as the counts are theirs.
 OUTDOOR_HAZE = (
     *((0.8, 0.08, 3), (0.8, 0.16, 2), (0.8, 0.2, 12), (0.85, 0.08, 2), (0.85, 0.12, 2), (0.85, 0.2, 2)),
     *((0.9, 0.08, 3), (0.9, 0.16, 2), (0.9, 0.2, 1), (0.95, 0.08, 2), (0.95, 0.12, 1), (0.95, 0.16, 1)),

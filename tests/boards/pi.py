@@ -48,7 +48,12 @@ X86 = [word.replace("aarch64", "x86_64") for word in ARM]
 
 def set_up() -> Path:
     need_programs(
-        {"qemu-aarch64-static": "qemu-user-static", "dpkg": "dpkg", "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu"}
+        {
+            "qemu-aarch64-static": "qemu-user-static",
+            "dpkg": "dpkg",
+            "aarch64-linux-gnu-gcc": "gcc-aarch64-linux-gnu",
+            "usr/aarch64-linux-gnu/include/stdio.h": "libc6-dev-arm64-cross",  # recommended only, and needed
+        }
     )
 
     def make(folder: Path) -> None:
