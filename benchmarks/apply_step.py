@@ -69,13 +69,15 @@ def _times(runs: int) -> dict[str, dict[str, float]]:
     for width, height in SIZES:
         frame = rng.integers(0, 256, (height, width, 3), np.uint8)
         out, grid, plain_grid = np.empty_like(frame), GridApply(*GRID), GridApply(*PLAIN_GRID)
-        library = GridApply(*GRID, loop=None)
+        library, library_decode = GridApply(*GRID, loops=None), coefficients.Decoder(None)
         grid.reduce(frame)
+        library.reduce(frame)
         sharp = decode(cell, light, sharpen=grid.sharpen)
         steps: dict[str, Callable[[], object]] = {
             "reduce": lambda f=frame, g=grid: g.reduce(f),
             "decode": lambda g=grid: decode(cell, light, sharpen=g.sharpen),
             "of which sharpen": lambda g=grid: g.sharpen((density, density)),
+            "decode by the image library": lambda g=library, d=library_decode: d(cell, light, sharpen=g.sharpen),
             "clear": lambda f=frame, g=grid, o=out, s=sharp: g.clear(f, s, o),
             "clear by the image library": lambda f=frame, g=library, o=out, s=sharp: g.clear(f, s, o),
             "plain": lambda f=frame, g=plain_grid, o=out: g.clear(f, plain(coarse, light), o),

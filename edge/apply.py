@@ -1,8 +1,8 @@
 """The step that every grid model shares: reduce the frame, sharpen the coefficients, and lay them over the frame.
 
-All of it is calls of the image library on buffers that are kept from frame to frame, but for the last step, which
-takes the whole frame through memory and is a loop in C where that could be built (`edge.native`). Where it could not,
-the frame is worked on in tiles, so that what is enlarged stays in the processor's cache and memory stays small.
+Buffers are kept from frame to frame. The image library reduces; the rest is loops in C where these could be built
+(`edge.native`). Where they could not, the library does that too, the last step in tiles, so that what is enlarged stays
+in the processor's cache and memory stays small.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class GridApply:
 
     Args:
         width, height: of the network's input, in pixels.
-        loop: `edge.native.clear`; None has the image library do it.
+        loops: `edge.native.loops`; None has the image library do all of it.
     """
 
-    def __init__(self, width: int, height: int, loop: native.Loop | None = native.clear) -> None:
-        self._loop, self._spread = loop, Spread()
+    def __init__(self, width: int, height: int, loops: native.Loops | None = native.loops) -> None:
+        self._loops, self._spread = loops, Spread()
         self._small = np.empty((height, width, 3), np.uint8)
         self._buffer = np.empty((2 * height, 2 * width, 3), np.uint8)
         self._twice: np.ndarray | None = None
@@ -84,7 +84,7 @@ class GridApply:
         if fine is None:
             return planes
         if self._upsampling is None:
-            self._upsampling = JointBilateral(width, height)
+            self._upsampling = JointBilateral(width, height, self._loops)
         return self._upsampling(planes, coarse, fine)
 
     def clear(self, frame: np.ndarray, planes: Planes, out: np.ndarray | None = None) -> np.ndarray:
@@ -98,10 +98,10 @@ class GridApply:
         Returns:
             uint8 RGB (H, W, 3).
         """
-        if self._loop is None:
+        if self._loops is None:
             return self.apply(frame, *self._spread(planes), out)
         out = np.empty_like(frame) if out is None else out
-        self._loop(frame, *planes[:4], tuple(planes.light), LARGEST_LOG_GAIN, out)
+        self._loops.clear(frame, *planes[:4], tuple(planes.light), LARGEST_LOG_GAIN, out)
         return out
 
     def apply(self, frame: np.ndarray, gain: np.ndarray, bias: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:

@@ -24,6 +24,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from edge import native
+
 FORM = "density-tint-shift-airlight/2"
 CHANNELS = 7  # density, tint (3), shift (3)
 DENSITY_SLOPE, DENSITY_OFFSET = 2.0, -3.0
@@ -50,9 +52,14 @@ class Planes(NamedTuple):
 
 
 class Decoder:
-    """Decodes the answer to each frame, in buffers that are kept; they are made anew when the grid's size changes."""
+    """Decodes the answer to each frame, in buffers that are kept; they are made anew when the grid's size changes.
 
-    def __init__(self) -> None:
+    Args:
+        loops: `edge.native.loops`; None has the image library do it.
+    """
+
+    def __init__(self, loops: native.Loops | None = native.loops) -> None:
+        self._loops = loops
         self._shape: tuple[int, ...] = ()
 
     def __call__(
@@ -77,9 +84,22 @@ class Decoder:
         """
         if cell.shape != self._shape:
             self._make_buffers(*cell.shape[:2])
+        cell = np.ascontiguousarray(cell, np.float32)
+        if self._loops is None:
+            self._decode(cell, strength)
+        else:
+            scales = (DENSITY_SLOPE, DENSITY_OFFSET, TINT_SCALE, SHIFT_SCALE)
+            self._loops.decode(cell, scales, strength, *reversed(self._log_gain), *reversed(self._shift))
+        means: Sequence[np.ndarray] = (self._log_gain[0], self._shift[0])
+        if sharpen is not None:
+            means = sharpen(means)
+        light = AIRLIGHT_SCALE / (1 + np.exp(-airlight.astype(np.float64)))
+        return Planes(self._log_gain[1], means[0], self._shift[1], means[1], light)
+
+    def _decode(self, cell: np.ndarray, strength: float) -> None:
         height, width = cell.shape[:2]
         # Plane by plane: arithmetic on whole planes is several times as fast as on interleaved channels.
-        cv2.transpose(np.ascontiguousarray(cell, np.float32).reshape(-1, CHANNELS), self._planes)
+        cv2.transpose(cell.reshape(-1, CHANNELS), self._planes)
         density, tint, shift = self._planes[0], self._planes[1:4], self._planes[4:]
         density *= DENSITY_SLOPE
         density += DENSITY_OFFSET
@@ -102,16 +122,12 @@ class Decoder:
             cv2.reduce(planes, 0, cv2.REDUCE_AVG, mean.reshape(1, -1))
             planes -= mean.reshape(-1)
             cv2.merge([plane.reshape(height, width) for plane in planes], apart)
-        means: Sequence[np.ndarray] = (self._log_gain[0], self._shift[0])
-        if sharpen is not None:
-            means = sharpen(means)
-        light = AIRLIGHT_SCALE / (1 + np.exp(-airlight.astype(np.float64)))
-        return Planes(self._log_gain[1], means[0], self._shift[1], means[1], light)
 
     def _make_buffers(self, height: int, width: int) -> None:
         self._shape = (height, width, CHANNELS)
-        self._planes = np.empty((CHANNELS, height * width), np.float32)
-        self._veil = np.empty(height * width, np.float32)
+        if self._loops is None:
+            self._planes = np.empty((CHANNELS, height * width), np.float32)
+            self._veil = np.empty(height * width, np.float32)
         # Mean over the colours, and what each colour has beside it.
         self._log_gain, self._shift = (
             (np.empty((height, width), np.float32), np.empty((height, width, 3), np.float32)) for _ in range(2)

@@ -13,9 +13,12 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from edge import native
+
 SIGMA = 3.0  # grey levels by which brightness may differ until a cell counts exp(-1/2) of a like one
 LEAST = 1e-3  # of a like cell's weight that the least like one has: where no cell is like, distance alone decides
 NEAR, FAR = 0.75, 0.25  # a fine cell lies a quarter of a coarse one from the nearer centre: bilinear weights
+REACH = 15  # grey levels: further apart, cells are the least like in any case
 SCALE = 1e4  # of all weights, against the small constant that the library adds to their sum
 
 
@@ -24,7 +27,53 @@ class JointBilateral:
 
     Args:
         width, height: of the coarse grid, in cells.
+        loops: `edge.native.loops`; None has the image library do it.
     """
+
+    def __init__(self, width: int, height: int, loops: native.Loops | None = native.loops) -> None:
+        self._loops, self._shape = loops, (2 * height, 2 * width)
+        self._doubled: list[np.ndarray] = []
+        if loops is None:
+            self._library = _Library(width, height)
+        else:
+            self._shares = _shares()
+
+    def __call__(self, planes: Sequence[np.ndarray], coarse: np.ndarray, fine: np.ndarray) -> list[np.ndarray]:
+        """The planes with twice as many cells each way.
+
+        Args:
+            planes: float32 (h, w) each, whole in memory; up to four.
+            coarse: the picture on the grid, uint8 RGB (h, w, 3).
+            fine: the picture on the grid of twice the size, uint8 RGB (2h, 2w, 3).
+
+        Returns:
+            float32 (2h, 2w) each; the next call writes to the same arrays.
+        """
+        while len(self._doubled) < len(planes):
+            self._doubled.append(np.empty(self._shape, np.float32))
+        doubled = self._doubled[: len(planes)]
+        if self._loops is None:
+            self._library.double(planes, coarse, fine, doubled)
+        else:
+            self._loops.twice(tuple(planes), coarse, fine, self._shares, tuple(doubled))
+        return doubled
+
+
+def _likeness(differences: np.ndarray) -> np.ndarray:
+    """Of cells whose brightness differs by so many grey levels."""
+    return np.maximum(np.exp(-(differences.astype(np.float64) ** 2) / (2 * SIGMA**2)), LEAST)
+
+
+def _shares() -> np.ndarray:
+    """The second of two neighbours' share, as `edge.native` wants it."""
+    likeness = _likeness(np.arange(REACH + 1))
+    first, second = likeness[:, None], likeness[None, :]
+    tables = (FAR * second / (NEAR * first + FAR * second), NEAR * second / (FAR * first + NEAR * second))
+    return np.array(tables, np.float32).reshape(2, -1)
+
+
+class _Library:
+    """The same by the image library, in some sixty calls."""
 
     def __init__(self, width: int, height: int) -> None:
         h, w = height, width
@@ -36,31 +85,21 @@ class JointBilateral:
         self._down = np.empty((2, 2, h, 2 * w), np.float32)
         self._padded, self._nearest = np.empty((h, w + 2), np.float32), np.empty((h, 2 * w + 4), np.float32)
         self._wide, self._tall = np.empty((h, 2 * w), np.float32), np.empty((h + 2, 2 * w), np.float32)
-        self._doubled: list[np.ndarray] = []
-        difference = np.arange(256, dtype=np.float64)
-        likeness = SCALE * np.maximum(np.exp(-(difference**2) / (2 * SIGMA**2)), LEAST)
-        self._near, self._far = (NEAR * likeness).astype(np.float32), (FAR * likeness).astype(np.float32)
+        likeness = _likeness(np.arange(256))
+        self._near, self._far = (
+            (NEAR * SCALE * likeness).astype(np.float32),
+            (FAR * SCALE * likeness).astype(np.float32),
+        )
         self._left = np.tile(np.array([FAR, NEAR], np.float32) * SCALE, (h, w))
         self._right = np.tile(np.array([NEAR, FAR], np.float32) * SCALE, (h, w))
-        self._likeness = (likeness / SCALE).astype(np.float32)
+        self._likeness = likeness.astype(np.float32)
 
-    def __call__(self, planes: Sequence[np.ndarray], coarse: np.ndarray, fine: np.ndarray) -> list[np.ndarray]:
-        """The planes with twice as many cells each way.
-
-        Args:
-            planes: float32 (h, w) each.
-            coarse: the picture on the grid, uint8 RGB (h, w, 3).
-            fine: the picture on the grid of twice the size, uint8 RGB (2h, 2w, 3).
-
-        Returns:
-            float32 (2h, 2w) each; the next call writes to the same arrays.
-        """
+    def double(
+        self, planes: Sequence[np.ndarray], coarse: np.ndarray, fine: np.ndarray, doubled: Sequence[np.ndarray]
+    ) -> None:
         self._weigh(coarse, fine)
-        while len(self._doubled) < len(planes):
-            self._doubled.append(np.empty(self._fine_grey.shape, np.float32))
-        for plane, doubled in zip(planes, self._doubled, strict=False):
-            self._double(plane, doubled)
-        return self._doubled[: len(planes)]
+        for plane, out in zip(planes, doubled, strict=True):
+            self._double(plane, out)
 
     def _weigh(self, coarse: np.ndarray, fine: np.ndarray) -> None:
         """Weights of each fine cell's left and right neighbour, then of its upper and lower one."""

@@ -32,7 +32,7 @@ def loops_finding(machine: Machine) -> Finding:
     """The loops in C that lay the answer over the frame; without them the image library does it, more slowly."""
     from edge import native
 
-    if native.clear is not None:
+    if native.loops is not None:
         return Finding("runtime", "loops in C", "CPU", True, True, detail="built at installation")
     compiler = machine.system_install("compiler", "install a C compiler and Python's headers")
     return Finding(

@@ -74,7 +74,7 @@ def versions(target: str) -> dict[str, str]:
 
     ``draco-edge loops`` says whether this tool's loops in C are built here.
     """
-    loops = "not built" if native.clear is None else "built"
+    loops = "not built" if native.loops is None else "built"
     found = {"draco-edge": __version__, "draco-edge loops": loops}
     for name in (*ALWAYS, *RUNTIMES.get(target, ())):
         try:

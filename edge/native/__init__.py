@@ -1,23 +1,43 @@
-"""Loops in C for what takes most of a frame's time; built at installation where there is a C compiler.
+"""Loops in C for what takes most of a frame's time beside the network; built at installation where there is a compiler.
 
-Where there was none, the image library does the same work in several passes (`edge.apply`): the same answer within a
-grey level, in two to four times the time.
+Where there was none, the image library does the same work in many calls (`edge.coefficients`, `edge.upsampling`,
+`edge.apply`): the same answer within a grey level, in two to four times the time.
 
 Attributes:
-    clear: ``clear(frame, log_gain, log_gain_mean, shift, shift_mean, light, most, out)`` writes the clear frame to
-        `out`: log_gain and shift, float32 (h, w, 3), are enlarged bilinearly to the grid of their means (h', w') and
-        these added; gain = exp(min(log_gain, most)) and bias = light * (1 - gain) + shift are enlarged bilinearly to
-        the frame, uint8 (H, W, 3); out = clip(gain * frame + 255 * bias), and may be the frame itself. light is three
-        numbers. Arrays have to be whole in memory; raises `ValueError` for others. None where it is not built.
+    loops: the module, None where it is not built. Arrays have to be whole in memory and of the sizes given; its
+        functions raise `ValueError` for others.
+
+        ``decode(cell, scales, strength, log_gain, log_gain_mean, shift, shift_mean)`` writes what
+        `edge.coefficients.Decoder` says of a raw answer, float32 (h, w, 7), to the last four: float32 (h, w, 3),
+        (h, w), (h, w, 3), (h, w). scales are the slope and offset of density and the factors of tint and shift.
+
+        ``twice(planes, coarse, fine, shares, out)`` writes planes, a tuple of one to four float32 (h, w), to as many
+        of twice the size as `edge.upsampling.JointBilateral` does. coarse and fine are the picture on both grids,
+        uint8 RGB; shares, float32 (2, 256), is the second neighbour's share where the first is nearer and where it is
+        itself, by 16 times the first's difference in brightness, up to 15, plus the second's.
+
+        ``clear(frame, log_gain, log_gain_mean, shift, shift_mean, light, most, out)`` writes the clear frame to `out`:
+        log_gain and shift, float32 (h, w, 3), are enlarged bilinearly to the grid of their means (h', w') and these
+        added; gain = exp(min(log_gain, most)) and bias = light * (1 - gain) + shift are enlarged bilinearly to the
+        frame, uint8 (H, W, 3); out = clip(gain * frame + 255 * bias), and may be the frame itself. light is three
+        numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any, Protocol
 
-Loop = Callable[..., None]
 
+class Loops(Protocol):
+    """The functions of the module in C."""
+
+    def decode(self, *arguments: Any) -> None: ...
+    def twice(self, *arguments: Any) -> None: ...
+    def clear(self, *arguments: Any) -> None: ...
+
+
+loops: Loops | None
 try:
-    from edge.native.loops import clear
+    from edge.native import loops
 except ImportError:
-    clear = None
+    loops = None

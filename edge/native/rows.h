@@ -1,6 +1,83 @@
 /* What is done for each row. Included once for each kind of processor: KIND ends the functions' names, FOR_KIND says
- * for which.
+ * for which. Loops are written so that a compiler makes vector code of them.
  */
+
+/* Of a row of cells: thick * (offset + clip(scale * answer, -1, 1)) for three colours, apart into their mean and what each
+ * has beside it. `part` is room for three values a cell. */
+FOR_KIND static void NAMED(apart_row)(
+    float *restrict beside, float *restrict mean, const float *restrict answer, const float *restrict thick, float scale,
+    float offset, float *restrict part, Py_ssize_t cells
+) {
+    float *restrict red = part, *restrict green = part + cells, *restrict blue = part + 2 * cells;
+    for (Py_ssize_t x = 0; x < cells; x++) {
+        red[x] = answer[7 * x];
+        green[x] = answer[7 * x + 1];
+        blue[x] = answer[7 * x + 2];
+    }
+    for (Py_ssize_t x = 0; x < cells; x++) {
+        float r = thick[x] * (offset + within_one(red[x] * scale));
+        float g = thick[x] * (offset + within_one(green[x] * scale));
+        float b = thick[x] * (offset + within_one(blue[x] * scale));
+        float middle = (r + g + b) * (1.0f / 3);
+        mean[x] = middle;
+        red[x] = r - middle;
+        green[x] = g - middle;
+        blue[x] = b - middle;
+    }
+    for (Py_ssize_t x = 0; x < cells; x++) {
+        beside[3 * x] = red[x];
+        beside[3 * x + 1] = green[x];
+        beside[3 * x + 2] = blue[x];
+    }
+}
+
+/* A row of raw answers, seven to a cell, to the means over the colours of log gain and shift, and what each colour has
+ * beside them; the arithmetic is that of edge.coefficients. `room` is for five values a cell. */
+FOR_KIND static void NAMED(decode_row)(
+    float *restrict log_gain, float *restrict log_gain_mean, float *restrict shift, float *restrict shift_mean,
+    const float *restrict answer, const Scales *scales, float strength, float *restrict room, Py_ssize_t cells
+) {
+    float *restrict thick = room, *restrict veil = room + cells, *restrict part = room + 2 * cells;
+    for (Py_ssize_t x = 0; x < cells; x++) thick[x] = answer[7 * x];
+    for (Py_ssize_t x = 0; x < cells; x++) {
+        thick[x] = strength * softplus(thick[x] * scales->density_slope + scales->density_offset);
+        veil[x] = scales->shift * (1 - exponential(-thick[x]));
+    }
+    NAMED(apart_row)(log_gain, log_gain_mean, answer + 1, thick, scales->tint, 1, part, cells);
+    NAMED(apart_row)(shift, shift_mean, answer + 4, veil, 1, 0, part, cells);
+}
+
+/* Luma (BT.601) of a row of RGB, rounded to the nearest. */
+FOR_KIND static void NAMED(grey_row)(uint8_t *restrict grey, const uint8_t *restrict rgb, Py_ssize_t pixels) {
+    for (Py_ssize_t x = 0; x < pixels; x++)
+        grey[x] = (uint8_t)((9798 * rgb[3 * x] + 19235 * rgb[3 * x + 1] + 3735 * rgb[3 * x + 2] + (1 << 14)) >> 15);
+}
+
+/* Of two neighbours in one direction, the second's share of each fine cell: looked up by how far both are from it in
+ * brightness, for cells of even and of odd number. `index` is room for a row. */
+FOR_KIND static void NAMED(share_row)(
+    float *restrict share, const uint8_t *restrict like, const uint8_t *restrict first, const uint8_t *restrict second,
+    const float *restrict even, const float *restrict odd, uint8_t *restrict index, Py_ssize_t cells
+) {
+    for (Py_ssize_t x = 0; x < cells; x++) {
+        uint8_t one = like[x] > first[x] ? like[x] - first[x] : first[x] - like[x];
+        uint8_t other = like[x] > second[x] ? like[x] - second[x] : second[x] - like[x];
+        one = one < REACH ? one : REACH;
+        other = other < REACH ? other : REACH;
+        index[x] = (uint8_t)(one * (REACH + 1) + other);
+    }
+    for (Py_ssize_t x = 0; x < cells; x += 2) {
+        share[x] = even[index[x]];
+        share[x + 1] = odd[index[x + 1]];
+    }
+}
+
+/* first + share (second - first), for a row. */
+FOR_KIND static void NAMED(mix_row)(
+    float *restrict mixed, const float *first, const float *second, const float *restrict share, Py_ssize_t cells
+) {
+    for (Py_ssize_t x = 0; x < cells; x++) mixed[x] = first[x] + share[x] * (second[x] - first[x]);
+}
 
 /* A row of both maps, enlarged, with something added to all three values of a pixel where that is given. What is written
  * past them the next pixel overwrites; all rows have room for one value more. Places count values, three to a cell. */
@@ -19,57 +96,49 @@ FOR_KIND static void NAMED(enlarge_rows)(
     }
 }
 
-/* gain = exp(least of log_gain and most), bias = 255 (light * (1 - gain) + shift), for a row of values.
- *
- * exp(x) = 2^n exp(x - n ln 2), the rest by the polynomial of Cephes' expf (Moshier 1992): within two units in the last
- * place. Written so that a compiler makes vector code of it. */
+/* gain = exp(least of log_gain and most), bias = 255 (light * (1 - gain) + shift), for a row of values. */
 FOR_KIND static void NAMED(finish_row)(
     float *restrict gain, float *restrict bias, const float *restrict log_gain, const float *restrict shift,
     const float *restrict light, float most, Py_ssize_t values
 ) {
-    const float rounder = 12582912.0f; /* 1.5 * 2^23: adding and taking it away leaves the nearest integer */
     for (Py_ssize_t i = 0; i < values; i++) {
-        float x = log_gain[i] < most ? log_gain[i] : most;
-        x = x > -80.0f ? x : -80.0f;
-        float n = (x * 1.44269504f + rounder) - rounder;
-        float f = x - n * 0.693359375f + n * 2.12194440e-4f;
-        float p = f * 1.9875691500e-4f + 1.3981999507e-3f;
-        p = p * f + 8.3334519073e-3f;
-        p = p * f + 4.1665795894e-2f;
-        p = p * f + 1.6666665459e-1f;
-        p = p * f + 5.0000001201e-1f;
-        int32_t bits = ((int32_t)n + 127) * (1 << 23);
-        float power;
-        memcpy(&power, &bits, sizeof power);
-        gain[i] = (p * f * f + f + 1) * power;
+        gain[i] = exponential(log_gain[i] < most ? log_gain[i] : most);
         bias[i] = 255 * (light[i] * (1 - gain[i]) + shift[i]);
     }
 }
 
-/* clip(gain * in + bias), gain and bias between two rows of the grid; `share` of the second. `out` may be `in`: sixteen
- * values are read before they are written. */
-FOR_KIND static void NAMED(combine_row)(
+/* clip(gain * in + bias) for rows of the frame that lie between the same two rows of the grid; shares are of the second.
+ * `out` may be `in`: sixteen values are read before they are written. */
+FOR_KIND static void NAMED(combine_rows)(
     uint8_t *out, const uint8_t *in, const float *gain0, const float *gain1, const float *bias0, const float *bias1,
-    float share, Py_ssize_t values
+    const float *shares, Py_ssize_t rows, Py_ssize_t values
 ) {
     Py_ssize_t i = 0;
 #if defined(SIXTEEN)
+    enum { LANES = sizeof(NAMED(Lanes)) / sizeof(float), PARTS = 16 / LANES };
     for (; i + 16 <= values; i += 16) {
-        Four four[4];
-        widen(in + i, four);
-        for (int k = 0; k < 4; k++) {
-            Py_ssize_t j = i + 4 * k;
-            Four g0 = FOUR(gain0 + j), g1 = FOUR(gain1 + j), b0 = FOUR(bias0 + j), b1 = FOUR(bias1 + j);
-            four[k] = (g0 + share * (g1 - g0)) * four[k] + (b0 + share * (b1 - b0));
+        NAMED(Lanes) gain[PARTS], bias[PARTS], gain_step[PARTS], bias_step[PARTS], lanes[PARTS];
+        for (int k = 0; k < PARTS; k++) {
+            Py_ssize_t j = i + LANES * k;
+            gain[k] = *(const NAMED(Lanes) *)(gain0 + j);
+            bias[k] = *(const NAMED(Lanes) *)(bias0 + j);
+            gain_step[k] = *(const NAMED(Lanes) *)(gain1 + j) - gain[k];
+            bias_step[k] = *(const NAMED(Lanes) *)(bias1 + j) - bias[k];
         }
-        narrow(four, out + i);
+        for (Py_ssize_t y = 0; y < rows; y++) {
+            NAMED(widen)(in + y * values + i, lanes);
+            for (int k = 0; k < PARTS; k++)
+                lanes[k] = (gain[k] + shares[y] * gain_step[k]) * lanes[k] + (bias[k] + shares[y] * bias_step[k]);
+            NAMED(narrow)(lanes, out + y * values + i);
+        }
     }
 #endif
-    for (; i < values; i++) {
-        float gain = gain0[i] + share * (gain1[i] - gain0[i]);
-        float value = gain * (float)in[i] + bias0[i] + share * (bias1[i] - bias0[i]);
-        out[i] = value <= 0 ? 0 : value >= 255 ? 255 : (uint8_t)lrintf(value);
-    }
+    for (; i < values; i++)
+        for (Py_ssize_t y = 0; y < rows; y++) {
+            float gain = gain0[i] + shares[y] * (gain1[i] - gain0[i]);
+            float value = gain * (float)in[y * values + i] + bias0[i] + shares[y] * (bias1[i] - bias0[i]);
+            out[y * values + i] = value <= 0 ? 0 : value >= 255 ? 255 : (uint8_t)lrintf(value);
+        }
 }
 #undef KIND
 #undef FOR_KIND

@@ -1,15 +1,17 @@
-/* Sixteen bytes to four times four floats and back; rounded to the nearest, halves to even, and clipped to [0, 255]. */
+/* Sixteen bytes to floats and back, as many at a time as each kind of processor has registers for; rounded to the
+ * nearest, halves to even, and clipped to [0, 255].
+ */
 #include <stdint.h>
 
-/* Four floats at a time are what every processor has registers for. */
 typedef float Four __attribute__((vector_size(16), aligned(4)));
 #define FOUR(address) (*(const Four *)(address))
+typedef Four Lanes_any;
 
 #if defined(__SSE2__)
 #define SIXTEEN
 #include <emmintrin.h>
 
-static inline void widen(const uint8_t *from, Four to[4]) {
+static inline void widen_any(const uint8_t *from, Four to[4]) {
     __m128i zero = _mm_setzero_si128(), bytes = _mm_loadu_si128((const __m128i *)from);
     __m128i low = _mm_unpacklo_epi8(bytes, zero), high = _mm_unpackhi_epi8(bytes, zero);
     to[0] = (Four)_mm_cvtepi32_ps(_mm_unpacklo_epi16(low, zero));
@@ -18,17 +20,34 @@ static inline void widen(const uint8_t *from, Four to[4]) {
     to[3] = (Four)_mm_cvtepi32_ps(_mm_unpackhi_epi16(high, zero));
 }
 
-static inline void narrow(const Four from[4], uint8_t *to) {
+static inline void narrow_any(const Four from[4], uint8_t *to) {
     __m128i low = _mm_packs_epi32(_mm_cvtps_epi32((__m128)from[0]), _mm_cvtps_epi32((__m128)from[1]));
     __m128i high = _mm_packs_epi32(_mm_cvtps_epi32((__m128)from[2]), _mm_cvtps_epi32((__m128)from[3]));
     _mm_storeu_si128((__m128i *)to, _mm_packus_epi16(low, high));
 }
 
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+typedef float Lanes_fma __attribute__((vector_size(32), aligned(4)));
+
+__attribute__((target("avx2,fma"))) static inline void widen_fma(const uint8_t *from, Lanes_fma to[2]) {
+    for (int k = 0; k < 2; k++)
+        to[k] = (Lanes_fma)_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(from + 8 * k))));
+}
+
+__attribute__((target("avx2,fma"))) static inline void narrow_fma(const Lanes_fma from[2], uint8_t *to) {
+    __m256i low = _mm256_cvtps_epi32((__m256)from[0]), high = _mm256_cvtps_epi32((__m256)from[1]);
+    __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8); /* packed half by half */
+    _mm_storeu_si128((__m128i *)to, _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
+}
+#endif
+
 #elif defined(__aarch64__)
 #define SIXTEEN
 #include <arm_neon.h>
 
-static inline void widen(const uint8_t *from, Four to[4]) {
+static inline void widen_any(const uint8_t *from, Four to[4]) {
     uint8x16_t bytes = vld1q_u8(from);
     uint16x8_t low = vmovl_u8(vget_low_u8(bytes)), high = vmovl_u8(vget_high_u8(bytes));
     to[0] = (Four)vcvtq_f32_u32(vmovl_u16(vget_low_u16(low)));
@@ -37,7 +56,7 @@ static inline void widen(const uint8_t *from, Four to[4]) {
     to[3] = (Four)vcvtq_f32_u32(vmovl_u16(vget_high_u16(high)));
 }
 
-static inline void narrow(const Four from[4], uint8_t *to) {
+static inline void narrow_any(const Four from[4], uint8_t *to) {
     int16x4_t q[4];
     for (int k = 0; k < 4; k++) q[k] = vqmovn_s32(vcvtnq_s32_f32((float32x4_t)from[k]));
     vst1q_u8(to, vcombine_u8(vqmovun_s16(vcombine_s16(q[0], q[1])), vqmovun_s16(vcombine_s16(q[2], q[3]))));

@@ -102,9 +102,12 @@ def _loops(folder: Path, place: Path) -> Iterator[str]:
         }
         python = ["qemu-aarch64-static", str(folder / "sys/usr/bin/python3.11")]
         said = json.loads(run(*python, LOOPS, built, env=environment, limit_s=300).splitlines()[-1])
-        if said["machine"] != "aarch64" or said["largest"] > 1:
+        if said["machine"] != "aarch64" or said["largest"] > 1 or said["apart"] > 1e-4:
             raise ProofFailed(f"loops in C on {processor}: {said}, which is too far from float64")
-        yield f"loops in C on {processor} ({board}): within {said['largest']:.2f} grey levels of float64"
+        yield (
+            f"loops in C on {processor} ({board}): frames within {said['largest']:.2f} grey levels of float64, "
+            f"grids within {said['apart']:.0e}"
+        )
 
 
 def _answers(

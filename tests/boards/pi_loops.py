@@ -10,7 +10,7 @@ import sys
 import numpy as np
 
 sys.path.insert(0, sys.argv[1])
-from loops import clear
+import loops
 
 
 def enlarged(grid: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -24,6 +24,29 @@ def enlarged(grid: np.ndarray, height: int, width: int) -> np.ndarray:
     return grid
 
 
+def decoded(cell: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
+    """Log gain and shift of a raw answer, in float64."""
+    exact = cell.astype(float)
+    thickness = strength * np.log1p(np.exp(2 * exact[..., :1] - 3))
+    log_gain = thickness * (1 + np.clip(0.5 * exact[..., 1:4], -1, 1))
+    return log_gain, 0.35 * np.clip(exact[..., 4:], -1, 1) * (1 - np.exp(-thickness))
+
+
+def doubled_along_rows(cells: np.ndarray, guide: np.ndarray, fine: np.ndarray) -> np.ndarray:
+    """Joint bilateral upsampling between two neighbours, number by number, in float64."""
+    result = np.zeros(fine.shape)
+    for (row, column), like in np.ndenumerate(fine.astype(float)):
+        place = (column + 0.5) / 2 - 0.5
+        both = [int(np.floor(place)), int(np.floor(place)) + 1]
+        inside = [min(max(cell, 0), cells.shape[1] - 1) for cell in both]
+        weights = [
+            (1 - abs(place - cell)) * max(np.exp(-((like - guide[row, kept]) ** 2) / 18), 1e-3)
+            for cell, kept in zip(both, inside, strict=True)
+        ]
+        result[row, column] = np.average([cells[row, kept] for kept in inside], weights=weights)
+    return result
+
+
 largest, rng = 0.0, np.random.default_rng(0)
 for height, width, rows, cells in ((480, 640, 120, 160), (97, 131, 30, 40), (1, 1, 3, 4), (37, 16, 60, 80)):
     frame = rng.integers(0, 256, (height, width, 3), np.uint8)
@@ -31,7 +54,7 @@ for height, width, rows, cells in ((480, 640, 120, 160), (97, 131, 30, 40), (1, 
     log_gain_mean = rng.uniform(-0.5, 2, (2 * rows, 2 * cells)).astype(np.float32)
     shift_mean = rng.normal(0, 0.2, (2 * rows, 2 * cells)).astype(np.float32)
     out, light = np.empty_like(frame), np.array([0.9, 0.8, 0.7])
-    clear(frame, log_gain, log_gain_mean, shift, shift_mean, tuple(light), 3.5, out)
+    loops.clear(frame, log_gain, log_gain_mean, shift, shift_mean, tuple(light), 3.5, out)
     fine, moved = (
         enlarged(plane.astype(float), 2 * rows, 2 * cells) + mean[..., None]
         for plane, mean in ((log_gain, log_gain_mean), (shift, shift_mean))
@@ -40,4 +63,26 @@ for height, width, rows, cells in ((480, 640, 120, 160), (97, 131, 30, 40), (1, 
     bias = light * (1 - gain) + moved
     exact = enlarged(gain, height, width) * frame + 255 * enlarged(bias, height, width)
     largest = max(largest, float(np.abs(out - np.clip(exact, 0, 255)).max()))
-print(json.dumps({"machine": platform.machine(), "largest": largest}))
+
+cell = rng.normal(0, 2, (30, 40, 7)).astype(np.float32)
+log_gain, shift = np.empty((2, 30, 40, 3), np.float32)
+means = np.empty((2, 30, 40), np.float32)
+loops.decode(cell, (2.0, -3.0, 0.5, 0.35), 0.8, log_gain, means[0], shift, means[1])
+apart = max(
+    float(np.abs(beside + mean[..., None] - exact).max())
+    for beside, mean, exact in zip((log_gain, shift), means, decoded(cell, 0.8), strict=True)
+)
+
+likeness = np.maximum(np.exp(-(np.arange(16.0) ** 2) / 18), 1e-3)
+first, second = likeness[:, None], likeness[None, :]
+shares = [far * second / (near * first + far * second) for near, far in ((0.75, 0.25), (0.25, 0.75))]
+planes, out = rng.uniform(-2, 5, (2, 6, 20)).astype(np.float32), np.empty((2, 12, 40), np.float32)
+coarse, fine = (
+    np.repeat(rng.integers(90, 110, (rows, cells, 1), np.uint8), 3, 2) for rows, cells in ((6, 20), (12, 40))
+)
+loops.twice(tuple(planes), coarse, fine, np.array(shares, np.float32).reshape(2, -1), tuple(out))
+halved = np.rint((fine[::2, :, 0].astype(float) + fine[1::2, :, 0]) / 2)
+for plane, doubled in zip(planes, out, strict=True):
+    wide = doubled_along_rows(plane, coarse[..., 0], halved)
+    apart = max(apart, float(np.abs(doubled - doubled_along_rows(wide.T, halved.T, fine[..., 0].T).T).max()))
+print(json.dumps({"machine": platform.machine(), "largest": largest, "apart": apart}))

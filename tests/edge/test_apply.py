@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from edge import coefficients, native
 from edge.apply import GridApply
 
-WAYS = [None, *([native.clear] if native.clear is not None else [])]
-both_ways = pytest.mark.parametrize("loop", WAYS, ids=["image library", "loops in C"][: len(WAYS)])
+WAYS = [None, *([native.loops] if native.loops is not None else [])]
+both_ways = pytest.mark.parametrize("loops", WAYS, ids=["image library", "loops in C"][: len(WAYS)])
 
 
 def enlarged(grid: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -114,17 +114,17 @@ def cleared(frame: np.ndarray, planes: coefficients.Planes) -> np.ndarray:
 @both_ways
 @settings(max_examples=60, deadline=None)
 @given(st.integers(1, 300), st.integers(1, 400), st.integers(1, 40), st.integers(1, 50), st.integers(1, 3), st.data())
-def test_frames_are_cleared_within_a_grey_level_of_float64(loop, height, width, rows, cells, times, data):
+def test_frames_are_cleared_within_a_grey_level_of_float64(loops, height, width, rows, cells, times, data):
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     frame = rng.integers(0, 256, (height, width, 3), np.uint8)
     planes = planes_of(rng, rows, cells, times)
-    assert np.abs(GridApply(160, 120, loop).clear(frame, planes) - cleared(frame, planes)).max() <= 1.0
+    assert np.abs(GridApply(160, 120, loops).clear(frame, planes) - cleared(frame, planes)).max() <= 1.0
 
 
 @both_ways
-def test_a_frame_may_be_cleared_in_place_and_the_next_may_have_another_size(loop):
+def test_a_frame_may_be_cleared_in_place_and_the_next_may_have_another_size(loops):
     rng = np.random.default_rng(7)
-    step = GridApply(160, 120, loop)
+    step = GridApply(160, 120, loops)
     for shape, rows, cells in (((480, 640, 3), 30, 40), ((97, 31, 3), 60, 80), ((1, 1, 3), 30, 40)):
         frame = rng.integers(0, 256, shape, np.uint8)
         planes = planes_of(rng, rows, cells, 2)
@@ -134,21 +134,24 @@ def test_a_frame_may_be_cleared_in_place_and_the_next_may_have_another_size(loop
 
 
 @both_ways
-def test_without_haze_the_frame_comes_out_bit_for_bit(loop):
+def test_without_haze_the_frame_comes_out_bit_for_bit(loops):
     frame = np.random.default_rng(8).integers(0, 256, (333, 517, 3), np.uint8)
     cell = np.random.default_rng(9).normal(0, 1.5, (120, 160, 7)).astype(np.float32)
     for cells, strength in ((cell, 0.0), (np.where(np.arange(7) == 0, -60, cell).astype(np.float32), 1.0)):
-        step = GridApply(160, 120, loop)
+        step = GridApply(160, 120, loops)
         step.reduce(frame)
-        planes = coefficients.Decoder()(cells, np.ones(3, np.float32), strength, step.sharpen)
+        planes = coefficients.Decoder(loops)(cells, np.ones(3, np.float32), strength, step.sharpen)
         assert np.array_equal(step.clear(frame, planes), frame)
 
 
-@pytest.mark.skipif(native.clear is None, reason="the loops in C are not built here (no C compiler)")
+needs_loops = pytest.mark.skipif(native.loops is None, reason="the loops in C are not built here (no C compiler)")
+
+
+@needs_loops
 @pytest.mark.parametrize(
     "wrong", ["size", "planes", "means", "dtype", "channels", "strided", "read-only", "empty", "light"]
 )
-def test_the_loops_refuse_arrays_that_they_cannot_take(wrong):
+def test_clearing_refuses_arrays_that_it_cannot_take(wrong):
     frame, out = np.zeros((2, 6, 8, 3), np.uint8)
     log_gain, shift = np.zeros((2, 3, 4, 3), np.float32)
     means = np.zeros((2, 6, 8), np.float32)
@@ -171,6 +174,57 @@ def test_the_loops_refuse_arrays_that_they_cannot_take(wrong):
         light = (0.9, 0.9)
     else:
         frame, out = frame[:0], out[:0]
-    assert native.clear is not None
+    assert native.loops is not None
     with pytest.raises((ValueError, TypeError)):
-        native.clear(frame, log_gain, means[0], shift, means[1], light, 3.5, out)
+        native.loops.clear(frame, log_gain, means[0], shift, means[1], light, 3.5, out)
+
+
+@needs_loops
+@pytest.mark.parametrize("wrong", ["answer", "means", "colours", "strided", "read-only"])
+def test_decoding_refuses_arrays_that_it_cannot_take(wrong):
+    cell = np.zeros((6, 8, 7), np.float32)
+    log_gain, shift = np.zeros((2, 6, 8, 3), np.float32)
+    means = np.zeros((2, 6, 8), np.float32)
+    if wrong == "answer":
+        cell = cell[..., :6].copy()
+    elif wrong == "means":
+        means = np.zeros((2, 6, 7), np.float32)
+    elif wrong == "colours":
+        shift = shift[..., :2].copy()
+    elif wrong == "strided":
+        cell = cell[:, ::2]
+    else:
+        log_gain.flags.writeable = False
+    assert native.loops is not None
+    with pytest.raises(ValueError, match=r"cell|log_gain|shift|read-only|contiguous"):
+        native.loops.decode(cell, (2, -3, 0.5, 0.35), 1.0, log_gain, means[0], shift, means[1])
+
+
+@needs_loops
+@pytest.mark.parametrize("wrong", ["coarse", "fine", "shares", "plane", "out", "count", "none", "many", "list"])
+def test_doubling_refuses_arrays_that_it_cannot_take(wrong):
+    coarse, fine = np.zeros((6, 8, 3), np.uint8), np.zeros((12, 16, 3), np.uint8)
+    shares = np.zeros((2, 256), np.float32)
+    planes: object = (np.zeros((6, 8), np.float32),)
+    out = (np.zeros((12, 16), np.float32),)
+    if wrong == "coarse":
+        coarse = coarse[..., :1].copy()
+    elif wrong == "fine":
+        fine = fine[:11].copy()
+    elif wrong == "shares":
+        shares = shares[:, :255].copy()
+    elif wrong == "plane":
+        planes = (np.zeros((6, 9), np.float32),)
+    elif wrong == "out":
+        out = (np.zeros((12, 15), np.float32),)
+    elif wrong == "count":
+        out = (*out, *out)
+    elif wrong == "none":
+        planes, out = (), ()
+    elif wrong == "many":
+        planes, out = 5 * (np.zeros((6, 8), np.float32),), 5 * out
+    else:
+        planes = [np.zeros((6, 8), np.float32)]
+    assert native.loops is not None
+    with pytest.raises((ValueError, TypeError)):
+        native.loops.twice(planes, coarse, fine, shares, out)

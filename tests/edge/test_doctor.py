@@ -168,9 +168,9 @@ def test_it_works_where_not_even_numpy_is_installed():
 
 
 def test_loops_that_were_not_built_are_told_with_what_to_do(monkeypatch):
-    monkeypatch.setattr("edge.native.clear", None)
+    monkeypatch.setattr("edge.native.loops", None)
     finding = runtimes.loops_finding(DEBIAN)
     assert not finding.usable and "longer" in finding.detail
     assert "gcc" in finding.remedy
-    monkeypatch.setattr("edge.native.clear", lambda *arrays: None)
+    monkeypatch.setattr("edge.native.loops", object())
     assert runtimes.loops_finding(DEBIAN).usable

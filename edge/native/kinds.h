@@ -1,0 +1,84 @@
+/* The loops over rows, for each kind of processor, and which of them suit this one. */
+#include "numbers.h"
+#include "sixteen.h"
+
+/* Between which two cells a pixel lies. */
+typedef struct {
+    int low;     /* the cell before */
+    int high;    /* and after; the same at an edge */
+    float share; /* of the latter */
+} Place;
+
+static Place place_of(Py_ssize_t pixel, Py_ssize_t pixels, Py_ssize_t cells) {
+    double at = ((double)pixel + 0.5) * (double)cells / (double)pixels - 0.5;
+    Place place;
+    if (at < 0) at = 0;
+    if (at > (double)(cells - 1)) at = (double)(cells - 1);
+    place.low = (int)at;
+    place.high = place.low + 1 < cells ? place.low + 1 : place.low;
+    place.share = (float)(at - (double)place.low);
+    return place;
+}
+
+/* Of a row's pixels, counted in values, three to a cell. */
+static void fill_places(Place *places, Py_ssize_t pixels, Py_ssize_t cells) {
+    for (Py_ssize_t x = 0; x < pixels; x++) {
+        places[x] = place_of(x, pixels, cells);
+        places[x].low *= 3;
+        places[x].high *= 3;
+    }
+}
+
+/* How a network's answer is scaled (see edge.coefficients). */
+typedef struct {
+    float density_slope, density_offset, tint, shift;
+} Scales;
+
+enum { REACH = 15 }; /* grey levels apart that are told apart from more */
+
+#define JOINED(name, kind) name##_##kind
+#define JOIN(name, kind) JOINED(name, kind)
+#define NAMED(name) JOIN(name, KIND)
+
+#define KIND any
+#define FOR_KIND
+#include "rows.h"
+#if defined(__x86_64__)
+#define KIND fma
+#define FOR_KIND __attribute__((target("avx2,fma")))
+#include "rows.h"
+#endif
+
+/* Those of one kind. */
+typedef struct {
+    void (*decode)(
+        float *, float *, float *, float *, const float *, const Scales *, float, float *, Py_ssize_t
+    );
+    void (*grey)(uint8_t *, const uint8_t *, Py_ssize_t);
+    void (*share)(
+        float *, const uint8_t *, const uint8_t *, const uint8_t *, const float *, const float *, uint8_t *, Py_ssize_t
+    );
+    void (*mix)(float *, const float *, const float *, const float *, Py_ssize_t);
+    void (*enlarge)(
+        float *, float *, const float *, const float *, const float *, const float *, const Place *, Py_ssize_t
+    );
+    void (*finish)(float *, float *, const float *, const float *, const float *, float, Py_ssize_t);
+    void (*combine)(
+        uint8_t *, const uint8_t *, const float *, const float *, const float *, const float *, const float *,
+        Py_ssize_t, Py_ssize_t
+    );
+} Rows;
+
+#define ROWS(kind)                                                                                                     \
+    (Rows) {                                                                                                           \
+        decode_row_##kind, grey_row_##kind, share_row_##kind, mix_row_##kind, enlarge_rows_##kind, finish_row_##kind,  \
+            combine_rows_##kind                                                                                         \
+    }
+
+static Rows fastest(void) {
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return ROWS(fma);
+#endif
+    return ROWS(any);
+}
