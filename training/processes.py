@@ -16,6 +16,21 @@ if TYPE_CHECKING:
 FABRIC_PRECISION = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
 
 
+def usable(precision: str) -> str:
+    """The precision to train in on this machine: float32 where the processor computes bfloat16 slower than that.
+
+    Without vector instructions for it torch falls back to loops that take some ten times as long as float32.
+    """
+    if precision != "bf16" or torch.cuda.is_available() or _fast_bfloat16():
+        return precision
+    command.say("this processor has no fast bfloat16: training in float32 instead")
+    return "fp32"
+
+
+def _fast_bfloat16() -> bool:
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 def joined(precision: str) -> Fabric:
     """Lightning Fabric, launched; raises `ConfigError` for a precision that this machine cannot train in."""
     fabric = command.require("lightning_fabric", "train")

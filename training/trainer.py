@@ -28,7 +28,7 @@ from training.normalisation import synchronised
 from training.optimization import adamw, rate
 from training.places import kept_pairs
 from training.precision import keep_dilated_depthwise_in_float32
-from training.processes import joined
+from training.processes import joined, usable
 from training.state import Progress, Resume, read_resume, restore_optimizer, save_resume, seed_step
 from training.validation import validate
 from training.window import Window
@@ -65,7 +65,8 @@ class Trainer:
     ) -> None:
         self.config, self.folder, self.data = config, folder, data
         training = config.training
-        self.fabric = joined(training.precision)
+        self.precision = usable(training.precision)
+        self.fabric = joined(self.precision)
         self.progress = resume.progress if resume else Progress()
         torch.manual_seed(config.seed)
         network = models.build(config.model.name, config.model.configuration)
@@ -76,7 +77,7 @@ class Trainer:
         if training.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         network = network.to(self.fabric.device).train()
-        if training.precision == "bf16" and self.fabric.device.type == "cpu":
+        if self.precision == "bf16" and self.fabric.device.type == "cpu":
             network = keep_dilated_depthwise_in_float32(network)
         if self.fabric.world_size > 1:
             network = synchronised(network, self.fabric.device)
@@ -103,7 +104,7 @@ class Trainer:
         width, height = training.size
         return (
             f"{self.config.model.name}, {count:,} parameters, {training.steps - self.progress.step} steps of "
-            f"{training.batch * self.fabric.world_size} pictures of {width}x{height}, {training.precision} on "
+            f"{training.batch * self.fabric.world_size} pictures of {width}x{height}, {self.precision} on "
             f"{self.fabric.world_size} x {self.fabric.device.type}"
         )
 

@@ -2,8 +2,10 @@
 
 Frame times are not independent draws: a busy neighbour or a hot chip slows hundreds of frames in a row. Intervals
 here therefore come from a bootstrap over blocks of consecutive frames (Künsch 1989, non-overlapping variant), which
-keeps such stretches together. They speak of the run that was measured; what changes between one run and the next
-(another placement in memory, another clock) they cannot know.
+keeps such stretches together. What slows a machine for longer than a block still makes neighbouring blocks alike;
+how much longer is told by how fast the variance of means falls as they are taken over more blocks (aggregated variance,
+Beran 1994, section 4.4), and the interval is widened by that. What changes from one run to the next only (another
+placement in memory, another clock) they cannot know.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 BLOCKS = 25
+GROUPS = (1, 2, 3, 5)  # blocks over which means are taken, to see how long slow stretches last
 RESAMPLES = 500
+TINY = 1e-9  # a sample that a coarse clock saw as nothing
 LONGEST = 20_000  # frames that enter a bootstrap; more are thinned evenly
 
 
@@ -72,9 +76,13 @@ def percentile_intervals(samples_ms: np.ndarray, qs: tuple[float, ...], seed: in
 def bootstrap_percentiles(samples: np.ndarray, qs: tuple[float, ...], rng: np.random.Generator) -> np.ndarray:
     """Nearest-rank percentiles of samples drawn anew, block by block: float64 (`RESAMPLES`, len(qs)).
 
-    A sample drawn k times weighs k; so all is sorted once, and each draw is a sum of weights.
+    A sample drawn k times weighs k; so all is sorted once, and each draw is a sum of weights. Draws lie as much further
+    from the samples' own percentile, as a ratio, as slow drifts ask for (`drift`).
+
+    Args:
+        samples: in the order in which they were taken.
     """
-    thinned = samples[:: -(-samples.size // LONGEST)]
+    thinned = np.maximum(samples[:: -(-samples.size // LONGEST)], TINY)
     count = min(BLOCKS, thinned.size)
     order = np.argsort(thinned, kind="stable")
     ordered, block_of = thinned[order], (order * count // thinned.size)
@@ -84,7 +92,25 @@ def bootstrap_percentiles(samples: np.ndarray, qs: tuple[float, ...], rng: np.ra
         reached = np.cumsum(weights[block_of])
         ranks = np.ceil(np.array(qs) / 100 * reached[-1])
         draws[row] = ordered[np.searchsorted(reached, ranks)]
-    return draws
+    centre = np.percentile(thinned, qs, method="inverted_cdf")
+    return centre * (draws / centre) ** drift(thinned)
+
+
+def drift(samples: np.ndarray) -> float:
+    """How many times as wide slow drifts make an interval that takes blocks of these samples for independent.
+
+    1 where the variance of means falls as their number of blocks grows, as it does for independent ones; the square
+    root of `BLOCKS` where it does not fall at all. With fewer than two samples a block there is no telling: 1.
+    """
+    if samples.size < 2 * BLOCKS:
+        return 1.0
+    blocks = np.log([np.median(block) for block in np.array_split(samples, BLOCKS)])
+    means = [blocks[: BLOCKS // n * n].reshape(-1, n).mean(axis=1) for n in GROUPS]
+    variances = np.array([m.var(ddof=1) for m in means])
+    if not variances.all():
+        return 1.0
+    fall, _ = np.polyfit(np.log(GROUPS), np.log(variances), 1, w=np.sqrt([m.size for m in means]))
+    return float(BLOCKS ** ((1 + np.clip(fall, -1, 0)) / 2))
 
 
 def mean_interval(values: np.ndarray, seed: int = 0) -> Interval:

@@ -2,8 +2,8 @@
 
 A slow-down of the code moves the whole distribution of frame times, its fast end too; a busy neighbour moves the
 slow end and leaves the fast one. So the least of three ratios counts (5th, 25th and 50th percentile), each with a
-block bootstrap, and it has to exceed what two runs of the very same thing differ by: `MARGIN` on a quiet machine, and
-more where the baseline holds several runs of it that differ by more.
+block bootstrap that knows of slow drifts, and it has to exceed what two runs of the very same thing differ by: `MARGIN`
+on a quiet machine, and more where the baseline holds several runs of it that differ by more.
 Runs that were throttled or crowded prove nothing, and are said to prove nothing.
 """
 
@@ -20,6 +20,7 @@ from edge.reporting.rows import Entry
 
 MARGIN = 0.045
 PERCENTILES = (5, 25, 50)
+WORTH_KNOWING = 1.1  # a slow-down that an interval has to leave out before it may say: as fast as before
 PSNR_MARGIN_DB = 0.05
 SSIM_MARGIN = 0.002
 
@@ -64,6 +65,8 @@ class Comparison:
             parts = [f"slower: {times}"]
         elif self.faster:
             parts = [f"faster: {times}"]
+        elif self.interval.high > WORTH_KNOWING:
+            parts = [f"too unsteady to tell: {times}"]
         else:
             parts = [f"as fast as before: {times}"]
         if self.psnr_change_db is not None:

@@ -127,6 +127,15 @@ def test_bfloat16_trains_and_saves_float32(tmp_path, drawn):
     assert {weight.dtype for weight in weights.values()} == {torch.float32, torch.int64}
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device, which has bfloat16")
+@pytest.mark.parametrize(("fast", "precision"), [(True, "bf16"), (False, "fp32")])
+def test_a_processor_without_fast_bfloat16_trains_in_float32(tmp_path, drawn, monkeypatch, capsys, fast, precision):
+    monkeypatch.setattr("training.processes._fast_bfloat16", lambda: fast)
+    trainer = Trainer(short_run(3, training={"precision": "bf16"}), tmp_path, dataset=drawn)
+    assert trainer.precision == precision and precision in trainer.describe()
+    assert ("no fast bfloat16" in capsys.readouterr().err) is not fast
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device, on which fp16 works")
 def test_float16_without_cuda_is_refused(tmp_path, drawn):
     with pytest.raises(ConfigError, match="needs a CUDA device"):

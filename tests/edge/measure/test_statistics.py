@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.measure.statistics import mean_interval, percentile, percentile_intervals, ratio_of_medians, summarise
+from edge.measure.statistics import drift, mean_interval, percentile, percentile_intervals, ratio_of_medians, summarise
 
 
 @given(st.lists(st.floats(0.01, 1000), min_size=1, max_size=300), st.sampled_from([50, 90, 95, 99]))
@@ -37,6 +37,43 @@ def test_stretches_of_slow_frames_widen_the_interval():
     shuffled = rng.permutation(stretches)
     widths = [np.ptp(list(vars(percentile_intervals(t, (50,))[50]).values())) for t in (shuffled, stretches)]
     assert widths[1] > 2 * widths[0]
+
+
+def slow_drift(rng: np.random.Generator, frames: int) -> np.ndarray:
+    """Three processes that remember 10, 100 and 1000 frames, as a machine among busy neighbours drifts."""
+    drift = np.zeros(frames)
+    for memory in (10, 100, 1000):
+        keeps = np.exp(-1 / memory)
+        shocks = rng.normal(0, 0.06 * np.sqrt(1 - keeps**2), frames)
+        shocks[0] = rng.normal(0, 0.06)
+        state = 0.0
+        for frame, shock in enumerate(shocks):
+            state = keeps * state + shock
+            drift[frame] += state
+    return drift
+
+
+def test_drifts_as_long_as_the_run_do_not_fool_the_interval():
+    """A bootstrap over blocks alone holds the truth in 4 of 10 such runs."""
+    rng = np.random.default_rng(5)
+    held = 0
+    for _ in range(60):
+        interval = percentile_intervals(np.exp(slow_drift(rng, 1500)), (50,))[50]
+        held += interval.low <= 1.0 <= interval.high
+    assert held >= 45
+
+
+def test_without_drift_and_with_few_frames_nothing_is_widened():
+    rng = np.random.default_rng(6)
+    assert np.median([drift(rng.lognormal(0, 0.1, 1000)) for _ in range(20)]) < 1.2
+    assert drift(np.arange(1.0, 40.0)) == 1.0
+    assert drift(np.full(1000, 3.0)) == 1.0
+    assert drift(np.geomspace(1, 2, 1000)) > 3
+
+
+def test_a_clock_too_coarse_for_a_frame_still_gives_an_interval():
+    interval = percentile_intervals(np.array([0.0, 0.0, 1.0] * 30), (50, 90))
+    assert interval[50].low <= 1e-6 and interval[90].high == 1.0
 
 
 def test_ratio_of_bundles_that_took_turns_is_not_fooled_by_a_busy_machine():
