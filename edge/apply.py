@@ -45,21 +45,39 @@ class GridApply:
     def reduce(self, frame: np.ndarray) -> np.ndarray:
         """The frame as the network sees it, uint8 RGB; averages of areas, within 1 grey level of exact ones.
 
-        The array is reused by the next call. Halving again and again is several times as fast as one large step
-        (the image library has vector code for halving only); it goes on while it divides evenly.
+        By the image library alone they are so near only where it can halve down to them: else a halved pixel that two
+        areas share counts in part for each, as if it were of one colour.
+
+        The array is reused by the next call.
         """
+        height, width = self._small.shape[:2]
+        if self._loops is None:
+            frame = self._halve(frame)
+        self._twice = None
+        if frame.shape[0] >= 2 * height and frame.shape[1] >= 2 * width:
+            frame = self._twice = self._average(frame, self._buffer)
+        if frame.shape[0] >= height and frame.shape[1] >= width:
+            return self._average(frame, self._small)
+        return cv2.resize(frame, (width, height), self._small, interpolation=cv2.INTER_LINEAR)
+
+    def _average(self, frame: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """Means of areas: halves by the image library, which has vector code for these, others by the loop in C."""
+        height, width = out.shape[:2]
+        halves = frame.shape[:2] == (2 * height, 2 * width)
+        if self._loops is None or halves or not frame.flags.c_contiguous:
+            return cv2.resize(frame, (width, height), out, interpolation=cv2.INTER_AREA)
+        self._loops.average(frame, out)
+        return out
+
+    def _halve(self, frame: np.ndarray) -> np.ndarray:
+        """Halved as long as that divides evenly: for the library several times as fast as one large step."""
         height, width = self._small.shape[:2]
         if frame.shape != self._halved:
             self._halves = _halves(frame.shape[0], frame.shape[1], 2 * height, 2 * width)
             self._halved = frame.shape
         for half in self._halves:
             frame = cv2.resize(frame, half.shape[1::-1], half, interpolation=cv2.INTER_AREA)
-        self._twice = None
-        if frame.shape[0] >= 2 * height and frame.shape[1] >= 2 * width:
-            frame = self._twice = cv2.resize(frame, (2 * width, 2 * height), self._buffer, interpolation=cv2.INTER_AREA)
-        enlarges = frame.shape[0] < height or frame.shape[1] < width  # which area averaging cannot
-        how = cv2.INTER_LINEAR if enlarges else cv2.INTER_AREA
-        return cv2.resize(frame, (width, height), self._small, interpolation=how)
+        return frame
 
     def sharpen(self, planes: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         """Planes of the grid on a grid of twice the size, along the edges of the frame that was reduced last.

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 MODELS = Path(__file__).parent / "models"
 SHIPPED = {
     "edge": MODELS / "edge-m.onnx",
+    "edge-s": MODELS / "edge-s.onnx",
+    "edge-m": MODELS / "edge-m.onnx",
+    "edge-l": MODELS / "edge-l.onnx",
     "full": MODELS / "full.onnx",
 }
 FRAME_SIZE = (640, 480)
@@ -53,8 +56,8 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--model",
         default="edge",
-        metavar="edge|full|PATH",
-        help="a shipped model, or an .onnx or .safetensors of yours",
+        metavar="edge|edge-s|edge-l|full|PATH",
+        help="a shipped model (edge is edge-m), or an .onnx or .safetensors of yours",
     )
     p.add_argument("--precision", default="int8", choices=("fp32", "fp16", "int8"), help="(default: int8)")
     p.add_argument("--size", type=frame_size, metavar="WxH", help="of a frame model's tiles (default: 640x480)")

@@ -7,6 +7,9 @@ Attributes:
     loops: the module, None where it is not built. Arrays have to be whole in memory and of the sizes given; its
         functions raise `ValueError` for others.
 
+        ``average(frame, out)`` writes the mean of the area that each pixel of `out`, uint8 (h, w, 3), covers of frame,
+        uint8 (H, W, 3), which is at least as large each way.
+
         ``decode(cell, scales, strength, log_gain, log_gain_mean, shift, shift_mean)`` writes what
         `edge.coefficients.Decoder` says of a raw answer, float32 (h, w, 7), to the last four: float32 (h, w, 3),
         (h, w), (h, w, 3), (h, w). scales are the slope and offset of density and the factors of tint and shift.
@@ -31,6 +34,7 @@ from typing import Any, Protocol
 class Loops(Protocol):
     """The functions of the module in C."""
 
+    def average(self, *arguments: Any) -> None: ...
     def decode(self, *arguments: Any) -> None: ...
     def twice(self, *arguments: Any) -> None: ...
     def clear(self, *arguments: Any) -> None: ...

@@ -36,6 +36,12 @@ typedef struct {
 
 enum { REACH = 15 }; /* grey levels apart that are told apart from more */
 
+/* The pixels that one of the result covers along an axis: the first and the last of them in part. */
+typedef struct {
+    Py_ssize_t first, last;
+    float head, tail; /* weights of these; what lies between counts 1 / (pixels / cells) */
+} Span;
+
 #define JOINED(name, kind) name##_##kind
 #define JOIN(name, kind) JOINED(name, kind)
 #define NAMED(name) JOIN(name, KIND)
@@ -67,12 +73,15 @@ typedef struct {
         uint8_t *, const uint8_t *, const float *, const float *, const float *, const float *, const float *,
         Py_ssize_t, Py_ssize_t
     );
+    void (*average_down)(float *, const uint8_t *, const float *, Py_ssize_t, Py_ssize_t);
+    void (*average_across)(float *, const float *, const Span *, float, Py_ssize_t);
+    void (*round_off)(uint8_t *, const float *, Py_ssize_t);
 } Rows;
 
 #define ROWS(kind)                                                                                                     \
     (Rows) {                                                                                                           \
         decode_row_##kind, grey_row_##kind, share_row_##kind, mix_row_##kind, enlarge_rows_##kind, finish_row_##kind,  \
-            combine_rows_##kind                                                                                         \
+            combine_rows_##kind, average_down_##kind, average_across_##kind, round_off_##kind                          \
     }
 
 static Rows fastest(void) {

@@ -10,6 +10,7 @@
 
 #include "kinds.h"
 
+#include "area.h"
 #include "doubled.h"
 #include "frame.h"
 
@@ -45,6 +46,27 @@ static PyObject *done(int failed, Py_buffer *views, int taken) {
     while (taken-- > 0) PyBuffer_Release(&views[taken]);
     if (failed) return PyErr_Occurred() ? NULL : PyErr_NoMemory();
     Py_RETURN_NONE;
+}
+
+static PyObject *average(PyObject *self, PyObject *args) {
+    PyObject *objects[2];
+    Py_buffer views[2];
+    int taken = 0, failed = 0;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OO:average", &objects[0], &objects[1])) return NULL;
+    for (; taken < 2 && !failed; taken += !failed) {
+        Wanted wanted = {"B", 3, taken == 1, 0, 0};
+        failed = take(objects[taken], &views[taken], &wanted, taken ? "out" : "frame");
+    }
+    if (failed) return done(failed, views, taken);
+    if (views[1].shape[0] > views[0].shape[0] || views[1].shape[1] > views[0].shape[1]) {
+        PyErr_SetString(PyExc_ValueError, "out has more pixels than frame along one side: there is nothing to average");
+        return done(-1, views, taken);
+    }
+    Py_BEGIN_ALLOW_THREADS
+    failed = average_frame(&views[0], &views[1]);
+    Py_END_ALLOW_THREADS
+    return done(failed, views, taken);
 }
 
 static PyObject *decode(PyObject *self, PyObject *args) {
@@ -160,6 +182,7 @@ static PyObject *clear(PyObject *self, PyObject *args) {
 }
 
 static PyMethodDef methods[] = {
+    {"average", average, METH_VARARGS, "average(frame, out)"},
     {"decode", decode, METH_VARARGS, "decode(cell, scales, strength, log_gain, log_gain_mean, shift, shift_mean)"},
     {"twice", twice, METH_VARARGS, "twice(planes, coarse, fine, shares, out)"},
     {"clear", clear, METH_VARARGS, "clear(frame, log_gain, log_gain_mean, shift, shift_mean, light, most, out)"},

@@ -140,5 +140,46 @@ FOR_KIND static void NAMED(combine_rows)(
             out[y * values + i] = value <= 0 ? 0 : value >= 255 ? 255 : (uint8_t)lrintf(value);
         }
 }
+
+/* The weighted sum of rows of a frame. */
+FOR_KIND static void NAMED(average_down)(
+    float *restrict mean, const uint8_t *restrict frame, const float *restrict weights, Py_ssize_t rows, Py_ssize_t values
+) {
+    Py_ssize_t i = 0;
+#if defined(SIXTEEN)
+    enum { LANES = sizeof(NAMED(Lanes)) / sizeof(float), PARTS = 16 / LANES };
+    for (; i + 16 <= values; i += 16) {
+        NAMED(Lanes) sum[PARTS], lanes[PARTS];
+        for (int k = 0; k < PARTS; k++) sum[k] = (NAMED(Lanes)){0};
+        for (Py_ssize_t y = 0; y < rows; y++) {
+            NAMED(widen)(frame + y * values + i, lanes);
+            for (int k = 0; k < PARTS; k++) sum[k] += weights[y] * lanes[k];
+        }
+        for (int k = 0; k < PARTS; k++) *(NAMED(Lanes) *)(mean + i + LANES * k) = sum[k];
+    }
+#endif
+    for (; i < values; i++) {
+        mean[i] = 0;
+        for (Py_ssize_t y = 0; y < rows; y++) mean[i] += weights[y] * (float)frame[y * values + i];
+    }
+}
+
+/* The weighted sums of pixels of a row; `whole` is the weight of pixels that lie whole in a span. What is read and
+ * written past the three values of a pixel does not count: all rows have room for one value more. */
+FOR_KIND static void NAMED(average_across)(
+    float *restrict mean, const float *restrict row, const Span *restrict spans, float whole, Py_ssize_t cells
+) {
+    for (Py_ssize_t x = 0; x < cells; x++) {
+        const float *pixel = row + 3 * spans[x].first, *last = row + 3 * spans[x].last;
+        Four sum = spans[x].head * FOUR(pixel) + spans[x].tail * FOUR(last), middle = {0};
+        for (pixel += 3; pixel < last; pixel += 3) middle += FOUR(pixel);
+        *(Four *)(mean + 3 * x) = sum + whole * middle;
+    }
+}
+
+/* To the nearest whole number; values lie in [0, 255]. */
+FOR_KIND static void NAMED(round_off)(uint8_t *restrict out, const float *restrict row, Py_ssize_t values) {
+    for (Py_ssize_t i = 0; i < values; i++) out[i] = (uint8_t)(int)(row[i] + 0.5f);
+}
 #undef KIND
 #undef FOR_KIND

@@ -64,6 +64,12 @@ for height, width, rows, cells in ((480, 640, 120, 160), (97, 131, 30, 40), (1, 
     exact = enlarged(gain, height, width) * frame + 255 * enlarged(bias, height, width)
     largest = max(largest, float(np.abs(out - np.clip(exact, 0, 255)).max()))
 
+frame, small = rng.integers(0, 256, (97, 131, 3), np.uint8), np.empty((48, 60, 3), np.uint8)
+loops.average(frame, small)
+fine = frame.repeat(48, 0).repeat(60, 1)  # in which every area is whole
+exact = fine.reshape(48, 97, 60, 131, 3).mean((1, 3), dtype=np.float64)
+largest = max(largest, float(np.abs(small - exact).max()))
+
 cell = rng.normal(0, 2, (30, 40, 7)).astype(np.float32)
 log_gain, shift = np.empty((2, 30, 40, 3), np.float32)
 means = np.empty((2, 30, 40), np.float32)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edge import coefficients, native
@@ -10,6 +10,8 @@ from edge.apply import GridApply
 
 WAYS = [None, *([native.loops] if native.loops is not None else [])]
 both_ways = pytest.mark.parametrize("loops", WAYS, ids=["image library", "loops in C"][: len(WAYS)])
+TINY = 1e-6  # of float64 sums
+needs_loops = pytest.mark.skipif(native.loops is None, reason="the loops in C are not built here (no C compiler)")
 
 
 def enlarged(grid: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -69,20 +71,63 @@ def test_one_object_serves_frames_of_changing_size():
         assert np.array_equal(kept.apply(frame, gain, bias), GridApply(160, 120).apply(frame, gain, bias))
 
 
+def area_means(frame: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Of the area that each of height x width pixels covers, in float64: differences of sums up to a place."""
+    values = frame.astype(np.float64)
+    for axis, cells in ((0, height), (1, width)):
+        sums = np.insert(np.cumsum(values, axis), 0, 0, axis)
+        at = np.arange(cells + 1) * values.shape[axis] / cells
+        low = np.minimum(at.astype(int), values.shape[axis] - 1)
+        share = (at - low).reshape([-1, 1, 1] if axis == 0 else [1, -1, 1])
+        edges = np.take(sums, low, axis) * (1 - share) + np.take(sums, low + 1, axis) * share
+        values = np.diff(edges, axis=axis) * cells / values.shape[axis]
+    return values
+
+
+@both_ways
 @pytest.mark.parametrize("factor", [1, 2, 4])
-def test_reducing_averages_areas(factor):
-    rng = np.random.default_rng(4)
-    frame = rng.integers(0, 256, (120 * factor, 160 * factor, 3), np.uint8)
-    mean = frame.reshape(120, factor, 160, factor, 3).astype(np.float64).mean((1, 3))
-    assert np.abs(GridApply(160, 120).reduce(frame) - mean).max() <= 1.0
+def test_reducing_by_a_whole_number_averages_areas(loops, factor):
+    frame = np.random.default_rng(4).integers(0, 256, (120 * factor, 160 * factor, 3), np.uint8)
+    small = GridApply(160, 120, loops).reduce(frame)
+    assert np.abs(small - area_means(frame, 120, 160)).max() <= 1.0 + TINY
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (119, 700), (700, 159), (3000, 4000)])
-def test_frames_of_odd_sizes_keep_their_mean_when_reduced(shape):
-    frame = np.full((*shape, 3), (10, 120, 250), np.uint8)
+@needs_loops
+@settings(max_examples=25, deadline=None)
+@given(st.integers(120, 700), st.integers(160, 900), st.integers(0, 2**32 - 1))
+@example(720, 1280, 0)
+@example(1080, 1920, 0)
+@example(121, 161, 0)
+def test_reducing_by_any_factor_averages_areas(height, width, seed):
+    frame = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     small = GridApply(160, 120).reduce(frame)
+    assert np.abs(small - area_means(frame, 120, 160)).max() <= 1.0 + TINY
+
+
+@both_ways
+@pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (119, 700), (700, 159), (3000, 4000)])
+def test_frames_of_odd_sizes_keep_their_mean_when_reduced(loops, shape):
+    frame = np.full((*shape, 3), (10, 120, 250), np.uint8)
+    small = GridApply(160, 120, loops).reduce(frame)
     assert small.shape == (120, 160, 3)
     assert np.array_equal(np.unique(small.reshape(-1, 3), axis=0), [[10, 120, 250]])
+
+
+@needs_loops
+@pytest.mark.parametrize("wrong", ["taller", "wider", "channels", "read-only"])
+def test_averaging_refuses_arrays_that_it_cannot_take(wrong):
+    frame, out = np.zeros((6, 8, 3), np.uint8), np.zeros((3, 4, 3), np.uint8)
+    if wrong == "taller":
+        out = np.zeros((7, 4, 3), np.uint8)
+    elif wrong == "wider":
+        out = np.zeros((3, 9, 3), np.uint8)
+    elif wrong == "channels":
+        frame = frame[..., 0].copy()
+    else:
+        out.flags.writeable = False
+    assert native.loops is not None
+    with pytest.raises((ValueError, BufferError)):
+        native.loops.average(frame, out)
 
 
 @pytest.mark.parametrize("size", [(360, 1920), (351, 1920), (360, 1917), (1080, 1440), (90, 3840)])
@@ -142,9 +187,6 @@ def test_without_haze_the_frame_comes_out_bit_for_bit(loops):
         step.reduce(frame)
         planes = coefficients.Decoder(loops)(cells, np.ones(3, np.float32), strength, step.sharpen)
         assert np.array_equal(step.clear(frame, planes), frame)
-
-
-needs_loops = pytest.mark.skipif(native.loops is None, reason="the loops in C are not built here (no C compiler)")
 
 
 @needs_loops

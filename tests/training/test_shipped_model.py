@@ -12,9 +12,13 @@ from edge.scenes import landscape, motorcycle
 from training.checkpoint import load_model, parameter_count
 
 
-@pytest.fixture(scope="module", params=[name for name, path in export.SHIPPED.items() if path.exists()])
+@pytest.fixture(
+    scope="module",
+    params=sorted({path for path in export.SHIPPED.values() if path.exists()}),
+    ids=lambda path: path.stem,
+)
 def onnx_file(request):
-    return export.SHIPPED[request.param]
+    return request.param
 
 
 @pytest.fixture(scope="module")
