@@ -29,7 +29,7 @@ def runtimes(machine: Machine, root: Path = ROOT) -> Iterator[Finding]:
 
 
 def loops_finding(machine: Machine) -> Finding:
-    """The loops in C that lay the answer over the frame; without them the image library does it, more slowly."""
+    """The loops in C beside the network; without them the image library does the same, more slowly."""
     from edge import native
 
     if native.loops is not None:
@@ -41,7 +41,7 @@ def loops_finding(machine: Machine) -> Finding:
         "CPU",
         False,
         False,
-        detail="not built: frames take longer, two to four times in the last step",
+        detail="not built: frames take longer, two to six times in all but the network",
         remedy=f"{compiler}, then install draco-edge again from its source",
     )
 
