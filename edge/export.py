@@ -27,7 +27,6 @@ SHIPPED = {
     "edge": MODELS / "edge-m.onnx",
     "edge-s": MODELS / "edge-s.onnx",
     "edge-m": MODELS / "edge-m.onnx",
-    "edge-l": MODELS / "edge-l.onnx",
     "full": MODELS / "full.onnx",
 }
 FRAME_SIZE = (640, 480)
@@ -56,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--model",
         default="edge",
-        metavar="edge|edge-s|edge-l|full|PATH",
+        metavar="edge|edge-s|full|PATH",
         help="a shipped model (edge is edge-m), or an .onnx or .safetensors of yours",
     )
     p.add_argument("--precision", default="int8", choices=("fp32", "fp16", "int8"), help="(default: int8)")

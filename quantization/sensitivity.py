@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--model",
         default="edge",
-        metavar="edge|edge-s|edge-l|full|PATH",
+        metavar="edge|edge-s|full|PATH",
         help="a shipped model, or an .onnx or .safetensors of yours",
     )
     p.add_argument(
