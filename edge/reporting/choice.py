@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from edge.reporting.rows import Entry, Row
 
+AS_CLEAR_DB = 0.1  # less than anybody sees: among entries so near to the clearest, the fastest is taken
+
 
 @dataclass(frozen=True)
 class Wish:
@@ -68,7 +70,8 @@ def _verdict(board: str, entries: Sequence[Entry], wish: Wish) -> Verdict:
             nearest += f", the clearest {described(clearest.row)}"
         return Verdict(board, None, f"On {board}{limit}: none of {len(entries)} fits; {nearest}.")
     clean = [e for e in fitting if not e.row.marks] or fitting
-    best = max(clean, key=lambda e: (e.row.psnr_db or 0, -e.row.p90_ms))
+    clearest_db = max(e.row.psnr_db or 0 for e in clean)
+    best = min((e for e in clean if (e.row.psnr_db or 0) >= clearest_db - AS_CLEAR_DB), key=lambda e: e.row.p90_ms)
     doubt = f" ({best.row.marks})" if best.row.marks else ""
     return Verdict(board, best, f"On {board}{limit}: {described(best.row)}{doubt}.")
 

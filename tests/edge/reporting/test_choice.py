@@ -36,6 +36,11 @@ def test_the_clearest_within_the_budget_is_taken(make):
     assert verdicts(entries, Wish())[0].entry.row.bundle == "slow"
 
 
+def test_of_those_that_look_alike_the_fastest_is_taken(make):
+    entries = entries_of(make("float", [9] * 20, 22.05), make("int8", [5] * 20, 22.0), make("small", [2] * 20, 21.8))
+    assert verdicts(entries, Wish())[0].entry.row.bundle == "int8"
+
+
 def test_nothing_fits_is_said_with_what_comes_nearest(make):
     entries = entries_of(make("a", [50] * 20, 25.0), make("b", [40] * 20, 18.0))
     verdict = verdicts(entries, Wish(budget_ms=33, min_psnr_db=24))[0]
