@@ -13,6 +13,7 @@ from edge import coefficients
 from edge.bundle import Bundle
 from edge.errors import BundleError, EdgeError, FrameError
 from edge.method import FrameTiming, GridMethod, Method
+from edge.mirrored import MirroredNetwork
 from edge.smoothing import Smoother
 from edge.tiles import TileMethod
 
@@ -64,7 +65,8 @@ class Dehazer:
             cv2.setNumThreads(threads)
         self.strength = strength
         self.timing: FrameTiming | None = None
-        self._network = targets.load(manifest.target).open(self.bundle, device, threads)
+        network = targets.load(manifest.target).open(self.bundle, device, threads)
+        self._network = MirroredNetwork(network) if manifest.model.get("mirrored") else network
         method = GridMethod if manifest.kind == "grid" else TileMethod
         self._method: Method = method(self._network, manifest.input["width"], manifest.input["height"])
         self.device, self.precision = self._network.device, self._network.precision

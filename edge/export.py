@@ -27,8 +27,10 @@ SHIPPED = {
     "edge": MODELS / "edge-m.onnx",
     "edge-s": MODELS / "edge-s.onnx",
     "edge-m": MODELS / "edge-m.onnx",
+    "edge-l": MODELS / "edge-m.onnx",
     "full": MODELS / "full.onnx",
 }
+MIRRORED = ("edge-l",)  # edge-m's weights, with a second look at every frame
 FRAME_SIZE = (640, 480)
 HELD_OUT_PAIRS = 24
 HELD_OUT_SEED = 1  # calibration draws with seed 0
@@ -38,7 +40,8 @@ EXAMPLES = """examples:
   python -m edge.export --target onnx --precision fp32 --zip        one .zip for any machine with ONNX Runtime
   python -m edge.export --calibration photos/ --max-drop 0.1        ranges from your pictures; refuse a loss > 0.1 dB
   python -m edge.export --model runs/mine.safetensors --data val/   your own checkpoint, loss measured on your own pairs
-  python -m edge.export --model full --size 640x480                 the full model, in tiles of that size
+  python -m edge.export --model full                                the full model: more detail, five times the time
+  python -m edge.export --model edge-s --mirrored                   two looks at every frame: clearer, slower
   python -m edge.export --device NPU                                with the model compiled for each Intel NPU
 """
 
@@ -55,8 +58,14 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--model",
         default="edge",
-        metavar="edge|edge-s|full|PATH",
-        help="a shipped model (edge is edge-m), or an .onnx or .safetensors of yours",
+        metavar="edge|edge-s|edge-l|full|PATH",
+        help="a shipped model (edge is edge-m, and edge-l is edge-m --mirrored), or an .onnx or .safetensors of yours",
+    )
+    p.add_argument(
+        "--mirrored",
+        action=argparse.BooleanOptionalAction,
+        help="look at the mirror image of every frame too and average both answers, for twice the network's time "
+        "(grid models; default: as the model says)",
     )
     p.add_argument("--precision", default="int8", choices=("fp32", "fp16", "int8"), help="(default: int8)")
     p.add_argument("--size", type=frame_size, metavar="WxH", help="of a frame model's tiles (default: 640x480)")
@@ -98,7 +107,7 @@ def main(argv: list[str] | None = None) -> int:
     compiled = _ahead_of_time(target, args.device)
     pairs, data = measured_pairs(args.data)
     with tempfile.TemporaryDirectory() as folder:
-        model = source_model(args.model, args.size, Path(folder))
+        model = source_model(args.model, args.size, Path(folder), args.mirrored)
         destination = args.out or Path(f"{model.card.name}-{args.target}-{args.precision}")
         if args.zip and destination.suffix != ".zip":
             destination = destination.with_name(destination.name + ".zip")
@@ -118,8 +127,17 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def source_model(name: str, size: tuple[int, int] | None, folder: Path) -> SourceModel:
-    """The model to start from; a checkpoint goes to ONNX first, which needs torch."""
+def source_model(name: str, size: tuple[int, int] | None, folder: Path, mirrored: bool | None = None) -> SourceModel:
+    """The model to start from; a checkpoint goes to ONNX first, which needs torch.
+
+    Args:
+        name: a key of `SHIPPED`, or a path.
+        size: of a frame model made from a checkpoint; None for its own.
+        folder: where to put an ONNX file that is made.
+        mirrored: whether a grid model looks at the mirror image too; None for what the model says.
+    """
+    from dataclasses import replace
+
     from targets.source import SourceModel
 
     path = SHIPPED.get(name, Path(name))
@@ -141,11 +159,18 @@ def source_model(name: str, size: tuple[int, int] | None, folder: Path) -> Sourc
         raise EdgeError(
             f"{card.name} sees every frame at {card.width}x{card.height}, whatever the camera's size; leave --size out"
         )
+    if mirrored and card.kind != "grid":
+        raise EdgeError(f"{card.name} is a {card.kind} model, which looks at each frame once; leave --mirrored out")
+    if name in MIRRORED:
+        card = replace(card, name=name, mirrored=True)
+    if mirrored is not None and mirrored != card.mirrored:
+        card = replace(card, name=f"{card.name}-{'mirrored' if mirrored else 'once'}", mirrored=mirrored)
+    looks = ", twice" if card.mirrored else ""
     command.say(
         f"{card.name}: {card.kind} model, input {card.width}x{card.height}, {card.parameters:,} parameters, "
-        f"{card.macs / 1e6:,.0f} million multiply-accumulates"
+        f"{card.macs / 1e6:,.0f} million multiply-accumulates{looks}"
     )
-    return model
+    return replace(model, card=card)
 
 
 def _export(
@@ -246,9 +271,10 @@ def assembled(model: SourceModel, target: targets.Target, options: targets.Build
         model={
             "name": card.name,
             "parameters": card.parameters,
-            "macs": card.macs,
+            "macs": card.macs * (2 if card.mirrored else 1),
             "checkpoint_sha256": card.checkpoint_sha256,
             "coefficients": card.coefficients,
+            "mirrored": card.mirrored,
         },
         target=target.name,
         precision=options.precision,

@@ -20,7 +20,7 @@ BEST_PSNR_DB = 60.0  # a quarter of a grey level; what is closer counts as this,
 # An honest quantization agrees with its float model to 35 dB or more; below this the artefact is broken.
 WORST_AGREEMENT_DB = 20.0
 # Other processors have other kernels, which round otherwise; a gain of up to 33 enlarges the difference. These are the
-# least that is allowed: two roundings of one float model may lie on opposite sides of it, each as far away as the other.
+# least that is allowed: two roundings of one float model may lie on opposite sides of it, both as far away.
 TOLERANCE = {"fp32": 2, "fp16": 6, "int8": 10}
 
 

@@ -22,9 +22,10 @@ class ModelCard:
         kind: ``grid`` (gives coefficients) or ``frame`` (gives frames).
         width, height: of the input, in pixels.
         parameters: number of trained values.
-        macs: multiply-accumulates of one call.
+        macs: multiply-accumulates of one look at a picture.
         checkpoint_sha256: digest of the checkpoint file that it was made from.
         coefficients: name of the coefficients' form (see `edge.coefficients`), empty for frame models.
+        mirrored: whether a grid model also looks at each frame's mirror image (see `edge.mirrored`).
     """
 
     name: str
@@ -35,6 +36,7 @@ class ModelCard:
     macs: int
     checkpoint_sha256: str
     coefficients: str = ""
+    mirrored: bool = False
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)

@@ -75,6 +75,7 @@ class TrainingConfig:
         weight_decay: of AdamW, on weights with two or more dimensions only.
         clip: largest norm of the gradient; 0 for no limit.
         ema: how much of the averaged weights is kept at each step; 0 keeps no average.
+        stochastic_depth: how often a residual block of a grid model is left out for a picture.
         precision: ``fp32``, ``bf16`` or ``fp16`` (autocast; fp16 on CUDA only).
         channels_last: keep pictures and weights with the channel innermost.
         workers: processes that prepare pictures; 0 prepares them in between.
@@ -90,6 +91,7 @@ class TrainingConfig:
     weight_decay: float = 1e-4
     clip: float = 1.0
     ema: float = 0.999
+    stochastic_depth: float = 0.0
     precision: str = "fp32"
     channels_last: bool = True
     workers: int = 1
@@ -222,8 +224,9 @@ def _check(run: RunConfig, where: str) -> None:
         _at_least(where, f"training.{key}", getattr(training, key), 1)
     for key in ("learning_rate", "final_rate", "warmup", "weight_decay", "clip", "workers"):
         _at_least(where, f"training.{key}", getattr(training, key), 0)
-    if not 0 <= training.ema < 1:
-        raise ConfigError(f"{where}: training.ema is {training.ema}; it lies in [0, 1)")
+    for key in ("ema", "stochastic_depth"):
+        if not 0 <= getattr(training, key) < 1:
+            raise ConfigError(f"{where}: training.{key} is {getattr(training, key)}; it lies in [0, 1)")
     for side in training.size:
         _at_least(where, "training.size", side, 8)
     _at_least(where, "validation.every", run.validation.every, 1)

@@ -38,7 +38,11 @@ def _by_grid(model: GridModel, picture: np.ndarray, device: torch.device) -> np.
     """The way that a board takes: reduce, predict, apply."""
     height, columns = model.size
     step = GridApply(columns, height)
-    cell, airlight = model.predict(_to_tensor(step.reduce(picture), device))
+    small = _to_tensor(step.reduce(picture), device)
+    cell, airlight = model.predict(small)
+    if model.mirrored:
+        other_cell, other_airlight = model.predict(small.flip(3))
+        cell, airlight = (cell + other_cell.flip(3)) / 2, (airlight + other_airlight) / 2
     raw = np.ascontiguousarray(cell[0].permute(1, 2, 0).float().cpu().numpy())
     return step.clear(picture, coefficients.Decoder()(raw, airlight[0].float().cpu().numpy(), sharpen=step.sharpen))
 

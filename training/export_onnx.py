@@ -87,6 +87,7 @@ def export_onnx(
         macs=multiply_accumulates(network, picture),
         checkpoint_sha256=held.sha256,
         coefficients=coefficients.FORM if is_grid else "",
+        mirrored=isinstance(model, GridModel) and model.mirrored,
     )
     proto = traced(network, picture, ["cell", "airlight"] if is_grid else ["clear"])
     entry = proto.metadata_props.add()

@@ -69,12 +69,12 @@ class View:
     height: int
 
     @staticmethod
-    def draw(rng: Generator, width: int, height: int, whole: float = 0.0) -> View:
-        """A window of 55 to 100 % of the picture with a somewhat other aspect, anywhere in it; or, with probability
-        `whole`, all of it, as a model sees it that is used."""
+    def draw(rng: Generator, width: int, height: int, whole: float = 0.0, smallest: float = 0.55) -> View:
+        """A window of `smallest` to all of the picture with a somewhat other aspect, anywhere in it; or, with
+        probability `whole`, all of it, as a model sees it that is used."""
         if rng.random() < whole:
             return View(0.0, 0.0, 1.0, 1.0, bool(rng.random() < 0.5), width, height)
-        scale = rng.uniform(0.55, 1.0)
+        scale = rng.uniform(smallest, 1.0)
         wide, tall = scale * rng.uniform(0.8, 1.0), scale * rng.uniform(0.8, 1.0)
         left, top = rng.uniform(0, 1 - wide), rng.uniform(0, 1 - tall)
         return View(left, top, left + wide, top + tall, bool(rng.random() < 0.5), width, height)
@@ -156,25 +156,41 @@ def _pairs(
     limit: int = 0,
     vary: float = 0.5,
     whole: float = 0.0,
+    smallest: float = 0.55,
+    recolour: float = 1.0,
 ) -> Draw:
-    """Pairs as they are; with probability `vary` the haze between the two is thinned or thickened."""
+    """Pairs as they are; with probability `vary` the haze between the two is thinned or thickened.
+
+    `smallest`: of the windows, as a share of the picture's sides; `recolour`: how much, 1 being little.
+    """
     pictures = _readable(kept_pairs(root / folder, leave_out, only, limit), size)
 
     def draw(rng: Generator) -> Sample:
         hazy, clear = pictures[rng.integers(len(pictures))]
-        view = View.draw(rng, *size, whole)
+        view = View.draw(rng, *size, whole, smallest)
         hazy, clear = _float(view.of(hazy)), _float(view.of(clear))
         if rng.random() < vary:  # along the line from clear to hazy only the transmission changes, not the airlight
             hazy = np.clip(clear + np.float32(rng.uniform(0.4, 1.15)) * (hazy - clear), 0, 1)
-        return Sample(*_recoloured(rng, hazy, clear))
+        return Sample(*_recoloured(rng, hazy, clear, much=recolour))
 
     return draw
 
 
 def _depth(
-    root: Path, size: tuple[int, int], folder: str, exact: float = 0.5, dark: float = 0.3, whole: float = 0.0
+    root: Path,
+    size: tuple[int, int],
+    folder: str,
+    exact: float = 0.5,
+    dark: float = 0.3,
+    whole: float = 0.0,
+    smallest: float = 0.55,
+    recolour: float = 0.0,
 ) -> Draw:
-    """Clear pictures with depth; `exact`: share of samples hazed just as the RESIDE benchmark does it."""
+    """Clear pictures with depth.
+
+    `exact`: share of samples hazed just as the RESIDE benchmark does it; `recolour`: how much scenes are recoloured
+    before.
+    """
     scenes = []
     for path in _pictures(root / folder / "clear"):
         clear = _read(path, size)
@@ -186,16 +202,25 @@ def _depth(
 
     def draw(rng: Generator) -> Sample:
         clear, depth = scenes[rng.integers(len(scenes))]
-        view = View.draw(rng, *size, whole)
-        return _hazed_by_depth(rng, _float(view.of(clear)), view.of(depth).astype(np.float32) / DEPTH_UNIT, exact, dark)
+        view = View.draw(rng, *size, whole, smallest)
+        (scene,) = _recoloured(rng, _float(view.of(clear)), much=recolour)
+        return _hazed_by_depth(rng, scene, view.of(depth).astype(np.float32) / DEPTH_UNIT, exact, dark)
 
     return draw
 
 
-def _synthetic_pairs(root: Path, size: tuple[int, int], folder: str, exact: float = 0.6, whole: float = 0.0) -> Draw:
+def _synthetic_pairs(
+    root: Path,
+    size: tuple[int, int],
+    folder: str,
+    exact: float = 0.6,
+    whole: float = 0.0,
+    smallest: float = 0.55,
+    recolour: float = 1.0,
+) -> Draw:
     """Pairs made by the scattering model, hazed anew through their own depth.
 
-    `exact`: share hazed just as the RESIDE benchmark does it indoors.
+    `exact`: share hazed just as the RESIDE benchmark does it indoors; `recolour`: how much scenes are recoloured.
     """
     scenes = [
         (clear, synthesis.benchmark_depth(_float(hazy), _float(clear)))
@@ -204,8 +229,8 @@ def _synthetic_pairs(root: Path, size: tuple[int, int], folder: str, exact: floa
 
     def draw(rng: Generator) -> Sample:
         clear, depth = scenes[rng.integers(len(scenes))]
-        view = View.draw(rng, *size, whole)
-        scene, depth = _recoloured(rng, _float(view.of(clear)))[0], view.of(depth)
+        view = View.draw(rng, *size, whole, smallest)
+        scene, depth = _recoloured(rng, _float(view.of(clear)), much=recolour)[0], view.of(depth)
         if rng.random() < exact:
             thickness, airlight = synthesis.indoor_benchmark_haze(rng, depth)
             return Sample(np.clip(haze.hazed(scene, thickness, airlight), 0, 1), scene, thickness, airlight)
@@ -321,10 +346,16 @@ def _hazed_by_depth(rng: Generator, clear: np.ndarray, depth: np.ndarray, exact:
     return Sample(synthesis.sensor(rng, haze.hazed(clear, thickness, light)), clear, thickness, light)
 
 
-def _recoloured(rng: Generator, *pictures: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The same change of contrast, brightness and colour to all of them."""
-    gamma = np.float32(np.exp(rng.normal(0, 0.14)))
-    gain = np.exp(rng.normal(0, 0.05, 3)).astype(np.float32)
+def _recoloured(rng: Generator, *pictures: np.ndarray, much: float = 1.0) -> tuple[np.ndarray, ...]:
+    """The same change of contrast, brightness, colour and, above 1, saturation to all of them."""
+    if not much:
+        return pictures
+    gamma = np.float32(np.exp(rng.normal(0, 0.14 * much)))
+    gain = np.exp(rng.normal(0, 0.05 * much, 3)).astype(np.float32)
+    if much > 1:
+        saturation = np.float32(np.exp(rng.normal(0, 0.2 * (much - 1))))
+        grey = [picture.mean(2, keepdims=True) for picture in pictures]
+        pictures = tuple(np.maximum(g + saturation * (p - g), 0) for p, g in zip(pictures, grey, strict=True))
     return tuple(np.minimum(picture**gamma * gain, 1) for picture in pictures)
 
 

@@ -24,6 +24,7 @@ from training.config import RunConfig
 from training.dehazing import dehaze
 from training.journal import Journal
 from training.losses import Objective, Scores, WeightedLoss
+from training.models.grid import InvertedResidual
 from training.normalisation import synchronised
 from training.optimization import adamw, rate
 from training.places import kept_pairs
@@ -76,6 +77,9 @@ class Trainer:
             network.load_state_dict(resume.parts["model"])
         if training.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for block in network.modules():
+            if isinstance(block, InvertedResidual):
+                block.skipped = training.stochastic_depth
         network = network.to(self.fabric.device).train()
         if self.precision == "bf16" and self.fabric.device.type == "cpu":
             network = keep_dilated_depthwise_in_float32(network)

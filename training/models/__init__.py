@@ -23,9 +23,11 @@ class GridModel(Protocol):
 
     Attributes:
         size: rows and columns of the small picture that `predict` takes.
+        mirrored: whether its answer is to be averaged with that to the mirror image.
     """
 
     size: tuple[int, int]
+    mirrored: bool
 
     def predict(self, picture: Tensor) -> tuple[Tensor, Tensor]:
         """Raw ``cell`` (N, 7, h, w) and ``airlight`` (N, 3) of small pictures (N, 3, *size) in [0, 1]."""

@@ -91,6 +91,7 @@ class DracoGrid(nn.Module):
         detail: whether ATTDRN takes part.
         dilated: whether the dilations do.
         coarse: settings of the network that looks at the whole picture (see `GridNet`).
+        mirrored: whether those who use it are to average its answer with that to the mirror image (`edge.mirrored`).
         height, columns: of the input, in pixels; multiples of 8.
     """
 
@@ -106,9 +107,10 @@ class DracoGrid(nn.Module):
         coarse: dict[str, int] | None = None,
         height: int = 240,
         columns: int = 320,
+        mirrored: bool = False,
     ) -> None:
         super().__init__()
-        self.size = (height, columns)
+        self.size, self.mirrored = (height, columns), mirrored
         self.coarse = GridNet(**(coarse or {}))
         seen = 3 * SHRINK**2 + 3 + coefficients.CHANNELS
         self.enter = nn.Sequential(ConvNorm(seen, channels), ConvNorm(channels, channels, 3, groups=channels))

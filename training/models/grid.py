@@ -47,7 +47,13 @@ class ConvNorm(nn.Sequential):
 
 
 class InvertedResidual(nn.Module):
-    """Expand, filter each channel with a dilated 3x3 kernel, project; added to the input where the shapes agree."""
+    """Expand, filter each channel with a dilated 3x3 kernel, project; added to the input where the shapes agree.
+
+    Attributes:
+        skipped: how often, in training, what is added is left out for a picture (stochastic depth, Huang et al. 2016).
+    """
+
+    skipped: float = 0.0
 
     def __init__(self, channels: int, out: int, expand: int = 2, *, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
@@ -60,7 +66,12 @@ class InvertedResidual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x) if self.residual else self.body(x)
+        if not self.residual:
+            return self.body(x)
+        if self.training and self.skipped:
+            kept = torch.rand(len(x), 1, 1, 1, device=x.device) >= self.skipped
+            return x + self.body(x) * (kept / (1 - self.skipped)).to(x.dtype)
+        return x + self.body(x)
 
     def start_as_identity(self) -> None:
         """Let the block add nothing before training (Goyal et al. 2017): a block more does not change a network."""
@@ -100,15 +111,23 @@ class GridNet(nn.Module):
         looks: how often the whole picture is pooled: 1 after the deep blocks, 2 also after the first half of them, so
             that the others know already what haze they look at.
         height, columns: of the small input, in pixels; multiples of 8.
+        mirrored: whether those who use it are to average its answer with that to the mirror image (`edge.mirrored`).
     """
 
     gives_parts = True
 
     def __init__(
-        self, width: int = 36, stem: int = 24, deep: int = 4, looks: int = 1, height: int = 120, columns: int = 160
+        self,
+        width: int = 36,
+        stem: int = 24,
+        deep: int = 4,
+        looks: int = 1,
+        height: int = 120,
+        columns: int = 160,
+        mirrored: bool = False,
     ) -> None:
         super().__init__()
-        self.size = (height, columns)
+        self.size, self.mirrored = (height, columns), mirrored
         w = width
         self.down2, self.at2 = ConvNorm(3, stem, 3, stride=2), SeparableResidual(stem)
         self.down4 = ConvNorm(stem, w, 3, stride=2)
