@@ -24,6 +24,17 @@ typedef struct {
     float *gain, *bias;                 /* the row, for values in [0, 255] */
 } Grid;
 
+/* Rows of `cells` cells enlarged to `pixels`, with something added where that is given. */
+static void enlarge(
+    const Rows *of, float *gain, float *bias, const float *gain_row, const float *bias_row, const float *gain_more,
+    const float *bias_more, const Place *places, Py_ssize_t pixels, Py_ssize_t cells
+) {
+    if (pixels == 2 * cells)
+        of->twice(gain, bias, gain_row, bias_row, gain_more, bias_more, cells);
+    else
+        of->enlarge(gain, bias, gain_row, bias_row, gain_more, bias_more, places, pixels);
+}
+
 static void make_row(const Grid *grid, const Rows *of, Py_ssize_t y) {
     Place place = place_of(y, grid->rows, grid->coarse_rows);
     Py_ssize_t given = 3 * grid->coarse_cells, values = 3 * grid->cells;
@@ -33,9 +44,9 @@ static void make_row(const Grid *grid, const Rows *of, Py_ssize_t y) {
         float *restrict row = grid->between[map];
         for (Py_ssize_t i = 0; i < given; i++) row[i] = low[i] + place.share * (high[i] - low[i]);
     }
-    of->enlarge(
-        grid->fine[0], grid->fine[1], grid->between[0], grid->between[1], grid->log_gain_mean + y * grid->cells,
-        grid->shift_mean + y * grid->cells, grid->places, grid->cells
+    enlarge(
+        of, grid->fine[0], grid->fine[1], grid->between[0], grid->between[1], grid->log_gain_mean + y * grid->cells,
+        grid->shift_mean + y * grid->cells, grid->places, grid->cells, grid->coarse_cells
     );
     of->finish(grid->gain, grid->bias, grid->fine[0], grid->fine[1], grid->light, grid->most, values);
 }
@@ -67,7 +78,7 @@ static int clear_frame(Grid *grid, const float light[3], const Py_buffer *frame,
             Enlarged *slot = &kept[number & 1];
             if (slot->number == number) continue;
             make_row(grid, &of, number);
-            of.enlarge(slot->gain, slot->bias, grid->gain, grid->bias, NULL, NULL, places, width);
+            enlarge(&of, slot->gain, slot->bias, grid->gain, grid->bias, NULL, NULL, places, width, grid->cells);
             slot->number = number;
         }
         const Enlarged *low = &kept[place.low & 1], *high = &kept[place.high & 1];

@@ -53,6 +53,9 @@ typedef struct {
 #define KIND fma
 #define FOR_KIND __attribute__((target("avx2,fma")))
 #include "rows.h"
+#define KIND wide
+#define FOR_KIND WIDE
+#include "rows.h"
 #endif
 
 /* Those of one kind. */
@@ -68,6 +71,9 @@ typedef struct {
     void (*enlarge)(
         float *, float *, const float *, const float *, const float *, const float *, const Place *, Py_ssize_t
     );
+    void (*twice)(
+        float *, float *, const float *, const float *, const float *, const float *, Py_ssize_t
+    );
     void (*finish)(float *, float *, const float *, const float *, const float *, float, Py_ssize_t);
     void (*combine)(
         uint8_t *, const uint8_t *, const float *, const float *, const float *, const float *, const float *,
@@ -80,13 +86,16 @@ typedef struct {
 
 #define ROWS(kind)                                                                                                     \
     (Rows) {                                                                                                           \
-        decode_row_##kind, grey_row_##kind, share_row_##kind, mix_row_##kind, enlarge_rows_##kind, finish_row_##kind,  \
-            combine_rows_##kind, average_down_##kind, average_across_##kind, round_off_##kind                          \
+        decode_row_##kind, grey_row_##kind, share_row_##kind, mix_row_##kind, enlarge_rows_##kind, double_rows_##kind, \
+            finish_row_##kind, combine_rows_##kind, average_down_##kind, average_across_##kind, round_off_##kind       \
     }
 
 static Rows fastest(void) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
+    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+        __builtin_cpu_supports("avx512dq"))
+        return ROWS(wide);
     if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return ROWS(fma);
 #endif
     return ROWS(any);

@@ -41,6 +41,23 @@ __attribute__((target("avx2,fma"))) static inline void narrow_fma(const Lanes_fm
     __m256i words = _mm256_permute4x64_epi64(_mm256_packs_epi32(low, high), 0xd8); /* packed half by half */
     _mm_storeu_si128((__m128i *)to, _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
 }
+
+#define AVX512 "avx512f,avx512bw,avx512vl,avx512dq"
+#if defined(__clang__) /* has no such word in a target, and takes 512 bits where vectors are as wide */
+#define WIDE __attribute__((target(AVX512)))
+#else
+#define WIDE __attribute__((target(AVX512 ",prefer-vector-width=512")))
+#endif
+typedef float Lanes_wide __attribute__((vector_size(64), aligned(4)));
+
+WIDE static inline void widen_wide(const uint8_t *from, Lanes_wide to[1]) {
+    to[0] = (Lanes_wide)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)from)));
+}
+
+WIDE static inline void narrow_wide(const Lanes_wide from[1], uint8_t *to) {
+    __m512i whole = _mm512_max_epi32(_mm512_cvtps_epi32((__m512)from[0]), _mm512_setzero_si512());
+    _mm_storeu_si128((__m128i *)to, _mm512_cvtusepi32_epi8(whole));
+}
 #endif
 
 #elif defined(__aarch64__)
