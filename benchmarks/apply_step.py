@@ -72,12 +72,15 @@ def _times(runs: int) -> dict[str, dict[str, float]]:
         library, library_decode = GridApply(*GRID, loops=None), coefficients.Decoder(None)
         grid.reduce(frame)
         library.reduce(frame)
-        sharp = decode(cell, light, sharpen=grid.sharpen)
+        seen = grid.on_grid(*cell.shape[:2])
+        sharp = decode(cell, light, 1.0, seen, grid.sharpen)
         steps: dict[str, Callable[[], object]] = {
             "reduce": lambda f=frame, g=grid: g.reduce(f),
-            "decode": lambda g=grid: decode(cell, light, sharpen=g.sharpen),
+            "decode": lambda g=grid, p=seen: decode(cell, light, 1.0, p, g.sharpen),
             "of which sharpen": lambda g=grid: g.sharpen((density, density)),
-            "decode by the image library": lambda g=library, d=library_decode: d(cell, light, sharpen=g.sharpen),
+            "decode by the image library": lambda g=library, d=library_decode, p=seen: d(
+                cell, light, 1.0, p, g.sharpen
+            ),
             "clear": lambda f=frame, g=grid, o=out, s=sharp: g.clear(f, s, o),
             "clear by the image library": lambda f=frame, g=library, o=out, s=sharp: g.clear(f, s, o),
             "plain": lambda f=frame, g=plain_grid, o=out: g.clear(f, plain(coarse, light), o),

@@ -36,6 +36,7 @@ class GridApply:
         self._loops, self._spread = loops, Spread()
         self._small = np.empty((height, width, 3), np.uint8)
         self._buffer = np.empty((2 * height, 2 * width, 3), np.uint8)
+        self._means = np.empty((0, 0, 3), np.uint8)
         self._twice: np.ndarray | None = None
         self._upsampling: JointBilateral | None = None
         self._halves: list[np.ndarray] = []
@@ -79,6 +80,19 @@ class GridApply:
             frame = cv2.resize(frame, half.shape[1::-1], half, interpolation=cv2.INTER_AREA)
         return frame
 
+    def on_grid(self, height: int, width: int) -> np.ndarray | None:
+        """The frame that was reduced last in as many pixels, uint8 RGB: its means over the cells of a grid.
+
+        None for a grid that is finer than the network's input.
+        """
+        if (height, width) == self._small.shape[:2]:
+            return self._small
+        if height > self._small.shape[0] or width > self._small.shape[1]:
+            return None
+        if self._means.shape[:2] != (height, width):
+            self._means = np.empty((height, width, 3), np.uint8)
+        return cv2.resize(self._small, (width, height), self._means, interpolation=cv2.INTER_AREA)
+
     def sharpen(self, planes: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
         """Planes of the grid on a grid of twice the size, along the edges of the frame that was reduced last.
 
@@ -93,13 +107,12 @@ class GridApply:
         height, width = planes[0].shape
         if (height, width) == self._small.shape[:2]:
             fine: np.ndarray | None = self._twice
-            coarse: np.ndarray = self._small
         elif (2 * height, 2 * width) == self._small.shape[:2]:
             fine = self._small
-            coarse = cv2.resize(self._small, (width, height), interpolation=cv2.INTER_AREA)
         else:
             return planes
-        if fine is None:
+        coarse = self.on_grid(height, width)
+        if fine is None or coarse is None:
             return planes
         if self._upsampling is None:
             self._upsampling = JointBilateral(width, height, self._loops)

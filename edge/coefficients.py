@@ -5,12 +5,20 @@ clear picture gives `J = I / t + A (1 - 1 / t)`: a gain of 1 / t and a bias of A
 each cell how dense the haze is (d, its optical thickness), by how much each colour is thinned more or less than that
 (tint), and for the whole picture the airlight A:
 
-    gain = exp(d (1 + tint)),    bias = A (1 - gain) + shift (1 - exp(-d))
+    gain = exp(d (1 + tint)),    bias = A (1 - gain) + shift v,    v = 1 - exp(-d)
 
 Where haze hides the scene no gain brings it back; there each cell may shift its brightness and colour by a bounded
-amount, in proportion to the veil 1 - exp(-d). Without haze, d = 0, the answer is the frame itself, whatever the
-other coefficients say. What jumps where depth does jumps in all colours
-alike, so only the means over the colours need be known on a finer grid.
+amount, in proportion to the veil v. Without haze, d = 0, the answer is the frame itself, whatever the other
+coefficients say.
+
+Haze takes more from fine detail than from the rest: light that is scattered forward blurs what it carries, and the
+denser the haze the more. What is finer than a cell, the frame less its mean m over the cell, is therefore enlarged by
+k = DETAIL v^2 more than the rest, which is a gain and a bias again:
+
+    gain' = gain (1 + k),    bias' = bias - k gain m
+
+What jumps where depth does jumps in all colours alike, so only the means over the colours need be known on a finer
+grid.
 
 The functions here are the arithmetic that stays out of the graph: no quantizer has to carry an exponential, and it
 runs on a small grid only.
@@ -26,13 +34,14 @@ import numpy as np
 
 from edge import native
 
-FORM = "density-tint-shift-airlight/2"
+FORM = "density-tint-shift-airlight/3"
 CHANNELS = 7  # density, tint (3), shift (3)
 DENSITY_SLOPE, DENSITY_OFFSET = 2.0, -3.0
 TINT_SCALE = 0.5
 SHIFT_SCALE = 0.35
 AIRLIGHT_SCALE = 1.1
 LARGEST_LOG_GAIN = 3.5
+DETAIL = 1.5  # real pairs would take 2 and more, RESIDE's 1 to 2; noise is enlarged with the detail
 
 
 class Planes(NamedTuple):
@@ -67,6 +76,7 @@ class Decoder:
         cell: np.ndarray,
         airlight: np.ndarray,
         strength: float = 1.0,
+        picture: np.ndarray | None = None,
         sharpen: Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]] | None = None,
     ) -> Planes:
         """What `GridApply.clear` and `Spread` take.
@@ -76,6 +86,7 @@ class Decoder:
             airlight: float32 (3,), raw.
             strength: how much of the haze to remove, in [0, 1.5]: the density taken is d * strength. At 0 the gain is
                 exactly 1 and the bias exactly 0.
+            picture: uint8 RGB (h, w, 3), the frame's means over the cells; None where the frame holds nothing finer.
             sharpen: gives planes (h, w) on a finer grid (see `edge.apply.GridApply.sharpen`), for the means; None
                 leaves the grid as it is.
 
@@ -85,18 +96,20 @@ class Decoder:
         if cell.shape != self._shape:
             self._make_buffers(*cell.shape[:2])
         cell = np.ascontiguousarray(cell, np.float32)
+        light = AIRLIGHT_SCALE / (1 + np.exp(-airlight.astype(np.float64)))
         if self._loops is None:
-            self._decode(cell, strength)
+            self._decode(cell, light, strength, picture)
         else:
-            scales = (DENSITY_SLOPE, DENSITY_OFFSET, TINT_SCALE, SHIFT_SCALE)
-            self._loops.decode(cell, scales, strength, *reversed(self._log_gain), *reversed(self._shift))
+            scales = (DENSITY_SLOPE, DENSITY_OFFSET, TINT_SCALE, SHIFT_SCALE, DETAIL * (picture is not None))
+            seen = self._nothing if picture is None else np.ascontiguousarray(picture)
+            limits = (LARGEST_LOG_GAIN, *light)
+            self._loops.decode(cell, seen, scales, limits, strength, *reversed(self._log_gain), *reversed(self._shift))
         means: Sequence[np.ndarray] = (self._log_gain[0], self._shift[0])
         if sharpen is not None:
             means = sharpen(means)
-        light = AIRLIGHT_SCALE / (1 + np.exp(-airlight.astype(np.float64)))
         return Planes(self._log_gain[1], means[0], self._shift[1], means[1], light)
 
-    def _decode(self, cell: np.ndarray, strength: float) -> None:
+    def _decode(self, cell: np.ndarray, light: np.ndarray, strength: float, picture: np.ndarray | None) -> None:
         height, width = cell.shape[:2]
         # Plane by plane: arithmetic on whole planes is several times as fast as on interleaved channels.
         cv2.transpose(cell.reshape(-1, CHANNELS), self._planes)
@@ -115,8 +128,12 @@ class Decoder:
         np.clip(shift, -1, 1, out=shift)
         cv2.exp(np.negative(density, out=self._veil), self._veil)
         np.subtract(1, self._veil, out=self._veil)
-        self._veil *= SHIFT_SCALE
-        shift *= self._veil
+        shift *= SHIFT_SCALE * self._veil
+        if picture is not None:
+            more = cv2.multiply(self._veil, self._veil, scale=DETAIL).reshape(-1)
+            glow = light[:, None].astype(np.float32) - picture.reshape(-1, 3).T * np.float32(1 / 255)
+            shift += more * glow * np.exp(np.minimum(log_gain, LARGEST_LOG_GAIN))
+            log_gain += np.log1p(more)
 
         for planes, mean, apart in ((log_gain, *self._log_gain), (shift, *self._shift)):
             cv2.reduce(planes, 0, cv2.REDUCE_AVG, mean.reshape(1, -1))
@@ -128,6 +145,7 @@ class Decoder:
         if self._loops is None:
             self._planes = np.empty((CHANNELS, height * width), np.float32)
             self._veil = np.empty(height * width, np.float32)
+        self._nothing = np.zeros((height, width, 3), np.uint8)
         # Mean over the colours, and what each colour has beside it.
         self._log_gain, self._shift = (
             (np.empty((height, width), np.float32), np.empty((height, width, 3), np.float32)) for _ in range(2)
@@ -165,6 +183,8 @@ def _plus(apart: np.ndarray, mean: np.ndarray, out: np.ndarray, scratch: np.ndar
     return cv2.add(apart, cv2.merge([mean, mean, mean], scratch), out)
 
 
-def decode(cell: np.ndarray, airlight: np.ndarray, strength: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Gain and bias of every cell for one answer, on its own grid, in arrays of their own."""
-    return Spread()(Decoder()(cell, airlight, strength))
+def decode(
+    cell: np.ndarray, airlight: np.ndarray, strength: float = 1.0, picture: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Gain and bias of every cell for one answer, on its own grid, in arrays of their own; as `Decoder`."""
+    return Spread()(Decoder()(cell, airlight, strength, picture))

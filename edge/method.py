@@ -75,6 +75,7 @@ class GridMethod:
             cell, airlight = self.smoother(small, cell, airlight)
         self.cell = cell
         answered = time.perf_counter()
-        out = self._grid.clear(frame, self._decode(cell, airlight, strength, self._grid.sharpen), out)
+        means = self._grid.on_grid(*cell.shape[:2])
+        out = self._grid.clear(frame, self._decode(cell, airlight, strength, means, self._grid.sharpen), out)
         done = time.perf_counter()
         return out, FrameTiming((reduced - start) * 1e3, (answered - reduced) * 1e3, (done - answered) * 1e3)

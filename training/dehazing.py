@@ -44,7 +44,8 @@ def _by_grid(model: GridModel, picture: np.ndarray, device: torch.device) -> np.
         other_cell, other_airlight = model.predict(small.flip(3))
         cell, airlight = (cell + other_cell.flip(3)) / 2, (airlight + other_airlight) / 2
     raw = np.ascontiguousarray(cell[0].permute(1, 2, 0).float().cpu().numpy())
-    return step.clear(picture, coefficients.Decoder()(raw, airlight[0].float().cpu().numpy(), sharpen=step.sharpen))
+    means, light = step.on_grid(*raw.shape[:2]), airlight[0].float().cpu().numpy()
+    return step.clear(picture, coefficients.Decoder()(raw, light, picture=means, sharpen=step.sharpen))
 
 
 def _by_tiles(model: Draco, picture: np.ndarray) -> np.ndarray:

@@ -10,9 +10,10 @@ Attributes:
         ``average(frame, out)`` writes the mean of the area that each pixel of `out`, uint8 (h, w, 3), covers of frame,
         uint8 (H, W, 3), which is at least as large each way.
 
-        ``decode(cell, scales, strength, log_gain, log_gain_mean, shift, shift_mean)`` writes what
-        `edge.coefficients.Decoder` says of a raw answer, float32 (h, w, 7), to the last four: float32 (h, w, 3),
-        (h, w), (h, w, 3), (h, w). scales are the slope and offset of density and the factors of tint and shift.
+        ``decode(cell, picture, scales, limits, strength, log_gain, log_gain_mean, shift, shift_mean)`` writes what
+        `edge.coefficients.Decoder` says of a raw answer, float32 (h, w, 7), and the picture's means over the cells,
+        uint8 (h, w, 3), to the last four: float32 (h, w, 3), (h, w), (h, w, 3), (h, w). scales are the slope and offset
+        of density and the factors of tint, shift and detail; limits the largest log gain and the airlight.
 
         ``twice(planes, coarse, fine, shares, out)`` writes planes, a tuple of one to four float32 (h, w), to as many
         of twice the size as `edge.upsampling.JointBilateral` does. coarse and fine are the picture on both grids,

@@ -31,8 +31,12 @@ static void fill_places(Place *places, Py_ssize_t pixels, Py_ssize_t cells) {
 
 /* How a network's answer is scaled (see edge.coefficients). */
 typedef struct {
-    float density_slope, density_offset, tint, shift;
+    float density_slope, density_offset, tint, shift, detail; /* of the raw answer, and how much more of fine detail */
+    float most, light[3];                                     /* the largest log gain; the airlight */
+    float strength;
 } Scales;
+
+enum { DECODED = 10 }; /* values for each cell of a row that is decoded */
 
 enum { REACH = 15 }; /* grey levels apart that are told apart from more */
 
@@ -61,7 +65,7 @@ typedef struct {
 /* Those of one kind. */
 typedef struct {
     void (*decode)(
-        float *, float *, float *, float *, const float *, const Scales *, float, float *, Py_ssize_t
+        float *, float *, float *, float *, const float *, const uint8_t *, const Scales *, float *, Py_ssize_t
     );
     void (*grey)(uint8_t *, const uint8_t *, Py_ssize_t);
     void (*share)(

@@ -70,36 +70,39 @@ static PyObject *average(PyObject *self, PyObject *args) {
 }
 
 static PyObject *decode(PyObject *self, PyObject *args) {
-    static const char *names[5] = {"cell", "log_gain", "log_gain_mean", "shift", "shift_mean"};
-    PyObject *objects[5];
-    Py_buffer views[5];
-    Scales scales;
-    float strength;
+    static const char *names[6] = {"cell", "picture", "log_gain", "log_gain_mean", "shift", "shift_mean"};
+    PyObject *objects[6];
+    Py_buffer views[6];
+    Scales of;
     int taken = 0, failed = 0;
     (void)self;
     if (!PyArg_ParseTuple(
-            args, "O(ffff)fOOOO:decode", &objects[0], &scales.density_slope, &scales.density_offset, &scales.tint,
-            &scales.shift, &strength, &objects[1], &objects[2], &objects[3], &objects[4]
+            args, "OO(fffff)(ffff)fOOOO:decode", &objects[0], &objects[1], &of.density_slope, &of.density_offset,
+            &of.tint, &of.shift, &of.detail, &of.most, &of.light[0], &of.light[1], &of.light[2], &of.strength,
+            &objects[2], &objects[3], &objects[4], &objects[5]
         ))
         return NULL;
     Wanted wanted = {"f", 7, 0, 0, 0};
-    for (; taken < 5 && !failed; taken += !failed) {
-        wanted.channels = taken == 0 ? 7 : taken % 2 ? 3 : 0;
-        wanted.writable = taken > 0;
+    for (; taken < 6 && !failed; taken += !failed) {
+        wanted.format = taken == 1 ? "B" : "f";
+        wanted.channels = taken == 0 ? 7 : taken == 3 || taken == 5 ? 0 : 3;
+        wanted.writable = taken > 1;
         failed = take(objects[taken], &views[taken], &wanted, names[taken]);
     }
     if (failed) return done(failed, views, taken);
     Py_BEGIN_ALLOW_THREADS
     Py_ssize_t cells = wanted.cells;
-    float *room = malloc((size_t)cells * 5 * sizeof(float));
+    float *room = malloc((size_t)cells * DECODED * sizeof(float));
     failed = room == NULL;
     Rows loops = fastest();
-    float *out[5];
-    for (int i = 0; i < 5; i++) out[i] = views[i].buf;
+    const float *cell = views[0].buf;
+    const uint8_t *picture = views[1].buf;
+    float *out[4];
+    for (int i = 0; i < 4; i++) out[i] = views[2 + i].buf;
     for (Py_ssize_t y = 0; y < wanted.rows && !failed; y++)
         loops.decode(
-            out[1] + 3 * y * cells, out[2] + y * cells, out[3] + 3 * y * cells, out[4] + y * cells,
-            out[0] + 7 * y * cells, &scales, strength, room, cells
+            out[0] + 3 * y * cells, out[1] + y * cells, out[2] + 3 * y * cells, out[3] + y * cells,
+            cell + 7 * y * cells, picture + 3 * y * cells, &of, room, cells
         );
     free(room);
     Py_END_ALLOW_THREADS
@@ -183,7 +186,7 @@ static PyObject *clear(PyObject *self, PyObject *args) {
 
 static PyMethodDef methods[] = {
     {"average", average, METH_VARARGS, "average(frame, out)"},
-    {"decode", decode, METH_VARARGS, "decode(cell, scales, strength, log_gain, log_gain_mean, shift, shift_mean)"},
+    {"decode", decode, METH_VARARGS, "decode(cell, picture, scales, limits, strength, log_gain, ...)"},
     {"twice", twice, METH_VARARGS, "twice(planes, coarse, fine, shares, out)"},
     {"clear", clear, METH_VARARGS, "clear(frame, log_gain, log_gain_mean, shift, shift_mean, light, most, out)"},
     {NULL, NULL, 0, NULL},

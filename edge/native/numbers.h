@@ -24,13 +24,17 @@ EACH exponential(float x) {
     return (p * f * f + f + 1) * power;
 }
 
-/* log(1 + exp(x)) = max(x, 0) + log(1 + e) with e = exp(-|x|), and log(1 + e) = 2 artanh(s) with s = e / (2 + e), which
- * is at most 1/3: six terms of its series leave 2e-7. */
-EACH softplus(float x) {
-    float e = exponential(x < 0 ? x : -x);
+/* log(1 + e) = 2 artanh(s) with s = e / (2 + e): for e up to 1, s up to 1/3, six terms of its series leave 2e-7; for e up
+ * to 2 they leave 1e-5. */
+EACH log_one_plus(float e) {
     float s = e / (2 + e), q = s * s;
     float series = ((((q * (1.0f / 11) + 1.0f / 9) * q + 1.0f / 7) * q + 1.0f / 5) * q + 1.0f / 3) * q + 1;
-    return (x > 0 ? x : 0) + 2 * s * series;
+    return 2 * s * series;
+}
+
+/* log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)). */
+EACH softplus(float x) {
+    return (x > 0 ? x : 0) + log_one_plus(exponential(x < 0 ? x : -x));
 }
 
 EACH within_one(float x) {

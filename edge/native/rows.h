@@ -2,27 +2,17 @@
  * for which. Loops are written so that a compiler makes vector code of them.
  */
 
-/* Of a row of cells: thick * (offset + clip(scale * answer, -1, 1)) for three colours, apart into their mean and what each
- * has beside it. `part` is room for three values a cell. */
-FOR_KIND static void NAMED(apart_row)(
-    float *restrict beside, float *restrict mean, const float *restrict answer, const float *restrict thick, float scale,
-    float offset, float *restrict part, Py_ssize_t cells
+/* Three planes of a row apart into their mean and what each has beside it, three values to a cell. */
+FOR_KIND static void NAMED(part_row)(
+    float *restrict beside, float *restrict mean, float *restrict red, float *restrict green, float *restrict blue,
+    Py_ssize_t cells
 ) {
-    float *restrict red = part, *restrict green = part + cells, *restrict blue = part + 2 * cells;
     for (Py_ssize_t x = 0; x < cells; x++) {
-        red[x] = answer[7 * x];
-        green[x] = answer[7 * x + 1];
-        blue[x] = answer[7 * x + 2];
-    }
-    for (Py_ssize_t x = 0; x < cells; x++) {
-        float r = thick[x] * (offset + within_one(red[x] * scale));
-        float g = thick[x] * (offset + within_one(green[x] * scale));
-        float b = thick[x] * (offset + within_one(blue[x] * scale));
-        float middle = (r + g + b) * (1.0f / 3);
+        float middle = (red[x] + green[x] + blue[x]) * (1.0f / 3);
         mean[x] = middle;
-        red[x] = r - middle;
-        green[x] = g - middle;
-        blue[x] = b - middle;
+        red[x] -= middle;
+        green[x] -= middle;
+        blue[x] -= middle;
     }
     for (Py_ssize_t x = 0; x < cells; x++) {
         beside[3 * x] = red[x];
@@ -31,20 +21,39 @@ FOR_KIND static void NAMED(apart_row)(
     }
 }
 
-/* A row of raw answers, seven to a cell, to the means over the colours of log gain and shift, and what each colour has
- * beside them; the arithmetic is that of edge.coefficients. `room` is for five values a cell. */
+/* A row of raw answers, seven to a cell, and of the picture's means over the cells to the means over the colours of log
+ * gain and shift, and what each colour has beside them; the arithmetic is that of edge.coefficients. `room` is for
+ * DECODED values a cell. */
 FOR_KIND static void NAMED(decode_row)(
     float *restrict log_gain, float *restrict log_gain_mean, float *restrict shift, float *restrict shift_mean,
-    const float *restrict answer, const Scales *scales, float strength, float *restrict room, Py_ssize_t cells
+    const float *restrict answer, const uint8_t *restrict picture, const Scales *scales, float *restrict room,
+    Py_ssize_t cells
 ) {
-    float *restrict thick = room, *restrict veil = room + cells, *restrict part = room + 2 * cells;
+    float *restrict thick = room, *restrict veil = room + cells, *restrict more = room + 2 * cells;
     for (Py_ssize_t x = 0; x < cells; x++) thick[x] = answer[7 * x];
     for (Py_ssize_t x = 0; x < cells; x++) {
-        thick[x] = strength * softplus(thick[x] * scales->density_slope + scales->density_offset);
-        veil[x] = scales->shift * (1 - exponential(-thick[x]));
+        thick[x] = scales->strength * softplus(thick[x] * scales->density_slope + scales->density_offset);
+        float hidden = 1 - exponential(-thick[x]);
+        veil[x] = scales->shift * hidden;
+        more[x] = scales->detail * hidden * hidden;
     }
-    NAMED(apart_row)(log_gain, log_gain_mean, answer + 1, thick, scales->tint, 1, part, cells);
-    NAMED(apart_row)(shift, shift_mean, answer + 4, veil, 1, 0, part, cells);
+    for (int c = 0; c < 3; c++) {
+        float *restrict log_plane = room + (3 + c) * cells, *restrict shift_plane = room + (6 + c) * cells;
+        float *restrict glow = room + 9 * cells, light = scales->light[c];
+        for (Py_ssize_t x = 0; x < cells; x++) {
+            log_plane[x] = answer[7 * x + 1 + c];
+            shift_plane[x] = answer[7 * x + 4 + c];
+            glow[x] = light - (float)picture[3 * x + c] * (1.0f / 255);
+        }
+        for (Py_ssize_t x = 0; x < cells; x++) {
+            float plain = thick[x] * (1 + within_one(log_plane[x] * scales->tint));
+            float gain = exponential(plain < scales->most ? plain : scales->most);
+            log_plane[x] = plain + log_one_plus(more[x]);
+            shift_plane[x] = veil[x] * within_one(shift_plane[x]) + more[x] * gain * glow[x];
+        }
+    }
+    NAMED(part_row)(log_gain, log_gain_mean, room + 3 * cells, room + 4 * cells, room + 5 * cells, cells);
+    NAMED(part_row)(shift, shift_mean, room + 6 * cells, room + 7 * cells, room + 8 * cells, cells);
 }
 
 /* Luma (BT.601) of a row of RGB, rounded to the nearest. */

@@ -24,12 +24,14 @@ def enlarged(grid: np.ndarray, height: int, width: int) -> np.ndarray:
     return grid
 
 
-def decoded(cell: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
+def decoded(cell: np.ndarray, picture: np.ndarray, light: np.ndarray, strength: float) -> tuple[np.ndarray, np.ndarray]:
     """Log gain and shift of a raw answer, in float64."""
     exact = cell.astype(float)
     thickness = strength * np.log1p(np.exp(2 * exact[..., :1] - 3))
-    log_gain = thickness * (1 + np.clip(0.5 * exact[..., 1:4], -1, 1))
-    return log_gain, 0.35 * np.clip(exact[..., 4:], -1, 1) * (1 - np.exp(-thickness))
+    log_gain, veil = thickness * (1 + np.clip(0.5 * exact[..., 1:4], -1, 1)), 1 - np.exp(-thickness)
+    more = 1.5 * veil**2
+    glow = more * np.exp(np.minimum(log_gain, 3.5)) * (light - picture / 255)
+    return log_gain + np.log(1 + more), 0.35 * np.clip(exact[..., 4:], -1, 1) * veil + glow
 
 
 def doubled_along_rows(cells: np.ndarray, guide: np.ndarray, fine: np.ndarray) -> np.ndarray:
@@ -73,10 +75,12 @@ largest = max(largest, float(np.abs(small - exact).max()))
 cell = rng.normal(0, 2, (30, 40, 7)).astype(np.float32)
 log_gain, shift = np.empty((2, 30, 40, 3), np.float32)
 means = np.empty((2, 30, 40), np.float32)
-loops.decode(cell, (2.0, -3.0, 0.5, 0.35), 0.8, log_gain, means[0], shift, means[1])
+picture, light = rng.integers(0, 256, (30, 40, 3), np.uint8), np.array([0.9, 0.8, 0.7])
+scales, limits = (2.0, -3.0, 0.5, 0.35, 1.5), (3.5, *light)
+loops.decode(cell, picture, scales, limits, 0.8, log_gain, means[0], shift, means[1])
 apart = max(
     float(np.abs(beside + mean[..., None] - exact).max())
-    for beside, mean, exact in zip((log_gain, shift), means, decoded(cell, 0.8), strict=True)
+    for beside, mean, exact in zip((log_gain, shift), means, decoded(cell, picture, light, 0.8), strict=True)
 )
 
 likeness = np.maximum(np.exp(-(np.arange(16.0) ** 2) / 18), 1e-3)

@@ -185,7 +185,7 @@ def test_without_haze_the_frame_comes_out_bit_for_bit(loops):
     for cells, strength in ((cell, 0.0), (np.where(np.arange(7) == 0, -60, cell).astype(np.float32), 1.0)):
         step = GridApply(160, 120, loops)
         step.reduce(frame)
-        planes = coefficients.Decoder(loops)(cells, np.ones(3, np.float32), strength, step.sharpen)
+        planes = coefficients.Decoder(loops)(cells, np.ones(3, np.float32), strength, None, step.sharpen)
         assert np.array_equal(step.clear(frame, planes), frame)
 
 
@@ -222,13 +222,16 @@ def test_clearing_refuses_arrays_that_it_cannot_take(wrong):
 
 
 @needs_loops
-@pytest.mark.parametrize("wrong", ["answer", "means", "colours", "strided", "read-only"])
+@pytest.mark.parametrize("wrong", ["answer", "picture", "means", "colours", "strided", "read-only"])
 def test_decoding_refuses_arrays_that_it_cannot_take(wrong):
     cell = np.zeros((6, 8, 7), np.float32)
     log_gain, shift = np.zeros((2, 6, 8, 3), np.float32)
     means = np.zeros((2, 6, 8), np.float32)
+    picture = np.zeros((6, 8, 3), np.uint8)
     if wrong == "answer":
         cell = cell[..., :6].copy()
+    elif wrong == "picture":
+        picture = np.zeros((6, 9, 3), np.uint8)
     elif wrong == "means":
         means = np.zeros((2, 6, 7), np.float32)
     elif wrong == "colours":
@@ -238,8 +241,9 @@ def test_decoding_refuses_arrays_that_it_cannot_take(wrong):
     else:
         log_gain.flags.writeable = False
     assert native.loops is not None
-    with pytest.raises(ValueError, match=r"cell|log_gain|shift|read-only|contiguous"):
-        native.loops.decode(cell, (2, -3, 0.5, 0.35), 1.0, log_gain, means[0], shift, means[1])
+    with pytest.raises(ValueError, match=r"cell|picture|log_gain|shift|read-only|contiguous"):
+        scales, limits = (2, -3, 0.5, 0.35, 1.5), (3.5, 1, 1, 1)
+        native.loops.decode(cell, picture, scales, limits, 1.0, log_gain, means[0], shift, means[1])
 
 
 @needs_loops

@@ -14,19 +14,28 @@ both_ways = pytest.mark.parametrize("loops", WAYS, ids=["image library", "loops 
 
 @both_ways
 @pytest.mark.parametrize("times", [1, 2, 3])
-def test_means_of_the_colours_come_from_the_finer_grid_and_the_rest_is_enlarged(times, loops):
+@pytest.mark.parametrize("seen", [False, True])
+def test_means_of_the_colours_come_from_the_finer_grid_and_the_rest_is_enlarged(times, seen, loops):
     rng = np.random.default_rng(4)
+    picture = rng.integers(0, 256, (30, 40, 3), np.uint8) if seen else None
     cell = rng.normal(0, 1.5, (30, 40, 7)).astype(np.float32)
     airlight = rng.normal(0, 1, 3).astype(np.float32)
     decode, spread = coefficients.Decoder(loops), coefficients.Spread()
     earlier = rng.normal(0, 1.5, (20, 50, 7)).astype(np.float32)
     spread(decode(earlier, airlight))  # what an earlier grid left must not count
-    planes = decode(cell, airlight, 0.8, lambda planes: [p.repeat(times, 0).repeat(times, 1) for p in planes])
+    finely = lambda planes: [p.repeat(times, 0).repeat(times, 1) for p in planes]  # noqa: E731
+    planes = decode(cell, airlight, 0.8, picture, finely)
     ours = spread(planes)
     exact = cell.astype(float)
     density = 0.8 * np.log1p(np.exp(2 * exact[..., :1] - 3))
     log_gain = density * (1 + np.clip(0.5 * exact[..., 1:4], -1, 1))
-    shift = 0.35 * np.clip(exact[..., 4:], -1, 1) * (1 - np.exp(-density))
+    veil = 1 - np.exp(-density)
+    shift = 0.35 * np.clip(exact[..., 4:], -1, 1) * veil
+    light = 1.1 / (1 + np.exp(-airlight.astype(float)))
+    if picture is not None:  # what is finer than a cell is enlarged by 1.5 v^2 more, the cell's mean is not
+        more = 1.5 * veil**2
+        shift += more * np.exp(np.minimum(log_gain, 3.5)) * (light - picture / 255)
+        log_gain += np.log(1 + more)
 
     def finer(values: np.ndarray) -> np.ndarray:
         mean = values.mean(2, keepdims=True)
@@ -34,7 +43,6 @@ def test_means_of_the_colours_come_from_the_finer_grid_and_the_rest_is_enlarged(
         return mean.repeat(times, 0).repeat(times, 1) + apart
 
     gain = np.exp(np.minimum(finer(log_gain), 3.5))
-    light = 1.1 / (1 + np.exp(-airlight.astype(float)))
     np.testing.assert_allclose(ours[0], gain, rtol=1e-4)
     np.testing.assert_allclose(ours[1], light * (1 - gain) + finer(shift), rtol=1e-4, atol=1e-4)
 
@@ -44,9 +52,24 @@ def test_at_strength_0_the_answer_is_the_frame_bit_for_bit(loops):
     rng = np.random.default_rng(5)
     cell, airlight = rng.normal(0, 1.5, (30, 40, 7)).astype(np.float32), rng.normal(0, 1, 3).astype(np.float32)
     decode = coefficients.Decoder(loops)
-    planes = decode(cell, airlight, 0.0, lambda planes: [p.repeat(2, 0).repeat(2, 1) for p in planes])
+    picture = rng.integers(0, 256, (30, 40, 3), np.uint8)
+    planes = decode(cell, airlight, 0.0, picture, lambda planes: [p.repeat(2, 0).repeat(2, 1) for p in planes])
     gain, bias = coefficients.Spread()(planes)
     assert (gain == 1).all() and (bias == 0).all()
+
+
+@both_ways
+def test_a_cell_as_bright_as_its_mean_comes_out_as_without_the_detail(loops):
+    rng = np.random.default_rng(6)
+    cell, airlight = rng.normal(0, 0.7, (30, 40, 7)).astype(np.float32), rng.normal(0, 1, 3).astype(np.float32)
+    picture = rng.integers(0, 256, (30, 40, 3), np.uint8)
+    with_detail, without = (
+        gain * (picture / 255) + bias
+        for gain, bias in (
+            coefficients.Spread()(coefficients.Decoder(loops)(cell, airlight, 1.0, seen)) for seen in (picture, None)
+        )
+    )
+    np.testing.assert_allclose(with_detail, without, atol=1e-4)
 
 
 @both_ways

@@ -34,12 +34,15 @@ def test_every_size_stays_within_two_hundred_thousand_parameters(width):
     assert sum(p.numel() for p in GridNet(width=width).parameters()) <= 200_000
 
 
-def test_torch_and_the_runner_decode_the_same_gain_and_bias():
+@pytest.mark.parametrize("seen", [False, True])
+def test_torch_and_the_runner_decode_the_same_gain_and_bias(seen):
     rng = np.random.default_rng(1)
+    picture = rng.integers(0, 256, (30, 40, 3), np.uint8) if seen else None
     cell = rng.normal(0, 1.5, (30, 40, coefficients.CHANNELS)).astype(np.float32)
     airlight = rng.normal(0, 1, 3).astype(np.float32)
-    expected = coefficients.decode(cell, airlight)
-    decoded = grid.decode(torch.from_numpy(cell).permute(2, 0, 1)[None], torch.from_numpy(airlight)[None])
+    expected = coefficients.decode(cell, airlight, picture=picture)
+    means = None if picture is None else torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
+    decoded = grid.decode(torch.from_numpy(cell).permute(2, 0, 1)[None], torch.from_numpy(airlight)[None], means)
     for ours, theirs in zip(expected, decoded, strict=True):
         np.testing.assert_allclose(theirs[0].permute(1, 2, 0), ours, rtol=1e-4, atol=1e-4)
 
@@ -52,7 +55,8 @@ def test_a_whole_picture_through_torch_is_what_the_runner_makes_of_it(network):
         apply = GridApply(160, 120)
         small = torch.from_numpy(apply.reduce(frame)).permute(2, 0, 1)[None].float() / 255
         cell, airlight = network.predict(small)
-    gain, bias = coefficients.decode(cell[0].permute(1, 2, 0).numpy(), airlight[0].numpy())
+    means = apply.on_grid(120, 160)
+    gain, bias = coefficients.decode(cell[0].permute(1, 2, 0).numpy(), airlight[0].numpy(), picture=means)
     clear = apply.apply(frame, gain, bias)
     difference = np.abs(clear - expected.numpy())
     assert difference.mean() < 1  # the runner's reduced picture is rounded to 8 bits

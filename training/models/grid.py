@@ -185,15 +185,26 @@ class GridNet(nn.Module):
         return self
 
 
-def decode(cell: Tensor, airlight: Tensor) -> tuple[Tensor, Tensor]:
-    """`edge.coefficients.decode` for tensors: gain and bias (N, 3, h, w) of raw coefficients, at strength 1."""
+def decode(cell: Tensor, airlight: Tensor, means: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """`edge.coefficients.decode` for tensors: gain and bias (N, 3, h, w) of raw coefficients, at strength 1.
+
+    Args:
+        means: the pictures' over the cells (N, 3, h, w), where they hold something finer.
+    """
     c = coefficients
     cell = cell.float()
     density, light = haze(cell, airlight)
     tint = (c.TINT_SCALE * cell[:, 1:4]).clamp(-1.0, 1.0)
-    gain = (density * (1 + tint)).clamp(max=c.LARGEST_LOG_GAIN).exp()
-    shift = c.SHIFT_SCALE * cell[:, 4:7].clamp(-1.0, 1.0) * (1 - torch.exp(-density))
-    return gain, light[:, :, None, None] * (1 - gain) + shift
+    log_gain, veil = density * (1 + tint), 1 - torch.exp(-density)
+    gain = log_gain.clamp(max=c.LARGEST_LOG_GAIN).exp()
+    light = light[:, :, None, None]
+    shift = c.SHIFT_SCALE * cell[:, 4:7].clamp(-1.0, 1.0) * veil
+    if means is None:
+        return gain, light * (1 - gain) + shift
+    more = c.DETAIL * veil * veil
+    shift = shift + more * gain * (light - means)
+    gain = (log_gain + torch.log1p(more)).clamp(max=c.LARGEST_LOG_GAIN).exp()
+    return gain, light * (1 - gain) + shift
 
 
 def haze(cell: Tensor, airlight: Tensor) -> tuple[Tensor, Tensor]:
@@ -205,7 +216,10 @@ def haze(cell: Tensor, airlight: Tensor) -> tuple[Tensor, Tensor]:
 
 def applied(raw: Raw, pictures: Tensor) -> Tensor:
     """Pictures (N, 3, H, W) with raw coefficients applied, not clipped."""
-    gain, bias = (_enlarge(grid, pictures) for grid in decode(*raw))
+    cells = raw[0].shape[2:]
+    finer = pictures.shape[2] > cells[0] and pictures.shape[3] > cells[1]
+    means = F.interpolate(pictures, cells, mode="area") if finer else None
+    gain, bias = (_enlarge(grid, pictures) for grid in decode(*raw, means))
     return gain * pictures + bias
 
 
