@@ -13,9 +13,11 @@ coefficients say.
 
 Haze takes more from fine detail than from the rest: light that is scattered forward blurs what it carries, and the
 denser the haze the more. What is finer than a cell, the frame less its mean m over the cell, is therefore enlarged by
-k = DETAIL v^2 more than the rest, which is a gain and a bias again:
+k = 2 sigmoid(s) DETAIL v^2 more than the rest, which is a gain and a bias again:
 
     gain' = gain (1 + k),    bias' = bias - k gain m
+
+The network says s for the whole picture, after the airlight; one that does not has s = 0.
 
 What jumps where depth does jumps in all colours alike, so only the means over the colours need be known on a finer
 grid.
@@ -83,7 +85,7 @@ class Decoder:
 
         Args:
             cell: float32 (h, w, 7), the network's raw answer: density, tint (R, G, B), shift (R, G, B).
-            airlight: float32 (3,), raw.
+            airlight: float32 (3,) or, with what it says of fine detail behind it, (4,), raw.
             strength: how much of the haze to remove, in [0, 1.5]: the density taken is d * strength. At 0 the gain is
                 exactly 1 and the bias exactly 0.
             picture: uint8 RGB (h, w, 3), the frame's means over the cells; None where the frame holds nothing finer.
@@ -96,11 +98,12 @@ class Decoder:
         if cell.shape != self._shape:
             self._make_buffers(*cell.shape[:2])
         cell = np.ascontiguousarray(cell, np.float32)
-        light = AIRLIGHT_SCALE / (1 + np.exp(-airlight.astype(np.float64)))
+        shares = 1 / (1 + np.exp(-airlight.astype(np.float64)))
+        light, detail = AIRLIGHT_SCALE * shares[:3], DETAIL * (2 * float(shares[3]) if len(shares) > 3 else 1)
         if self._loops is None:
-            self._decode(cell, light, strength, picture)
+            self._decode(cell, light, detail, strength, picture)
         else:
-            scales = (DENSITY_SLOPE, DENSITY_OFFSET, TINT_SCALE, SHIFT_SCALE, DETAIL * (picture is not None))
+            scales = (DENSITY_SLOPE, DENSITY_OFFSET, TINT_SCALE, SHIFT_SCALE, detail * (picture is not None))
             seen = self._nothing if picture is None else np.ascontiguousarray(picture)
             limits = (LARGEST_LOG_GAIN, *light)
             self._loops.decode(cell, seen, scales, limits, strength, *reversed(self._log_gain), *reversed(self._shift))
@@ -109,7 +112,9 @@ class Decoder:
             means = sharpen(means)
         return Planes(self._log_gain[1], means[0], self._shift[1], means[1], light)
 
-    def _decode(self, cell: np.ndarray, light: np.ndarray, strength: float, picture: np.ndarray | None) -> None:
+    def _decode(
+        self, cell: np.ndarray, light: np.ndarray, detail: float, strength: float, picture: np.ndarray | None
+    ) -> None:
         height, width = cell.shape[:2]
         # Plane by plane: arithmetic on whole planes is several times as fast as on interleaved channels.
         cv2.transpose(cell.reshape(-1, CHANNELS), self._planes)
@@ -130,7 +135,7 @@ class Decoder:
         np.subtract(1, self._veil, out=self._veil)
         shift *= SHIFT_SCALE * self._veil
         if picture is not None:
-            more = cv2.multiply(self._veil, self._veil, scale=DETAIL).reshape(-1)
+            more = cv2.multiply(self._veil, self._veil, scale=detail).reshape(-1)
             glow = light[:, None].astype(np.float32) - picture.reshape(-1, 3).T * np.float32(1 / 255)
             shift += more * glow * np.exp(np.minimum(log_gain, LARGEST_LOG_GAIN))
             log_gain += np.log1p(more)

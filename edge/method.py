@@ -47,7 +47,7 @@ class GridMethod:
     """The network sees the frame reduced and gives coefficients, which are laid over the frame.
 
     Args:
-        network: gives cell (h, w, 7) and airlight (3,), as `edge.coefficients` takes them.
+        network: gives cell (h, w, 7) and airlight (3,) or (4,), as `edge.coefficients` takes them.
         width, height: of the network's input, in pixels.
 
     Attributes:

@@ -15,7 +15,7 @@ class MirroredNetwork:
     did so for classification). It takes the network's time twice.
 
     Args:
-        network: gives cell (h, w, C) and airlight (3,).
+        network: gives cell (h, w, C) and airlight (3,) or (4,).
     """
 
     def __init__(self, network: Network) -> None:

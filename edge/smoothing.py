@@ -49,7 +49,7 @@ class Smoother:
 
         Args:
             picture: uint8 RGB (H, W, 3), what the network saw.
-            cell: float32 (h, w, C), airlight: float32 (3,), what it said.
+            cell: float32 (h, w, C), airlight: float32 (3,) or (4,), what it said.
 
         Returns:
             Both, averaged; the arrays are kept here and must not be written to.

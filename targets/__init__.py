@@ -110,7 +110,7 @@ class Network(Protocol):
         """Run on one picture, uint8 RGB (H, W, 3) of the manifest's input size.
 
         Returns the outputs in the manifest's order without the batch axis: float32 arrays for a grid model
-        (coefficients (h, w, C), then airlight (3,)), one uint8 RGB (H, W, 3) picture for a frame model. The arrays
+        (coefficients (h, w, C), then airlight (3,) or (4,)), one uint8 RGB (H, W, 3) picture for a frame model. Arrays
         may be reused by the next call.
         """
         ...

@@ -50,7 +50,7 @@ class ModelCard:
 class SourceModel:
     """A float32 ONNX file: input ``picture`` float32 (1, 3, H, W) RGB in [0, 1].
 
-    Outputs: ``cell`` (1, C, h, w) and ``airlight`` (1, 3), raw, for a grid model (`edge.coefficients` decodes
+    Outputs: ``cell`` (1, C, h, w) and ``airlight`` (1, 3 or 4), raw, for a grid model (`edge.coefficients` decodes
     them); ``clear`` (1, 3, H, W) in [0, 1] for a frame model.
 
     Attributes:

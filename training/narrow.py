@@ -107,6 +107,8 @@ def readers(model: GridNet) -> Iterator[Reader]:
     yield from _separable("fuse2", "half")
     yield Reader("cell", "half", "")
     yield Reader("airlight", "eighth", "")
+    if model.finesse is not None:
+        yield Reader("finesse", "eighth", "")
 
 
 def _separable(name: str, group: str) -> Iterator[Reader]:

@@ -14,8 +14,8 @@ both_ways = pytest.mark.parametrize("loops", WAYS, ids=["image library", "loops 
 
 @both_ways
 @pytest.mark.parametrize("times", [1, 2, 3])
-@pytest.mark.parametrize("seen", [False, True])
-def test_means_of_the_colours_come_from_the_finer_grid_and_the_rest_is_enlarged(times, seen, loops):
+@pytest.mark.parametrize(("seen", "finesse"), [(False, None), (True, None), (True, 0.8)])
+def test_means_of_the_colours_come_from_the_finer_grid_and_the_rest_is_enlarged(times, seen, finesse, loops):
     rng = np.random.default_rng(4)
     picture = rng.integers(0, 256, (30, 40, 3), np.uint8) if seen else None
     cell = rng.normal(0, 1.5, (30, 40, 7)).astype(np.float32)
@@ -23,8 +23,9 @@ def test_means_of_the_colours_come_from_the_finer_grid_and_the_rest_is_enlarged(
     decode, spread = coefficients.Decoder(loops), coefficients.Spread()
     earlier = rng.normal(0, 1.5, (20, 50, 7)).astype(np.float32)
     spread(decode(earlier, airlight))  # what an earlier grid left must not count
+    said = airlight if finesse is None else np.append(airlight, np.float32(finesse))
     finely = lambda planes: [p.repeat(times, 0).repeat(times, 1) for p in planes]  # noqa: E731
-    planes = decode(cell, airlight, 0.8, picture, finely)
+    planes = decode(cell, said, 0.8, picture, finely)
     ours = spread(planes)
     exact = cell.astype(float)
     density = 0.8 * np.log1p(np.exp(2 * exact[..., :1] - 3))
@@ -33,7 +34,7 @@ def test_means_of_the_colours_come_from_the_finer_grid_and_the_rest_is_enlarged(
     shift = 0.35 * np.clip(exact[..., 4:], -1, 1) * veil
     light = 1.1 / (1 + np.exp(-airlight.astype(float)))
     if picture is not None:  # what is finer than a cell is enlarged by 1.5 v^2 more, the cell's mean is not
-        more = 1.5 * veil**2
+        more = 1.5 * veil**2 * (1 if finesse is None else 2 / (1 + np.exp(-finesse)))
         shift += more * np.exp(np.minimum(log_gain, 3.5)) * (light - picture / 255)
         log_gain += np.log(1 + more)
 

@@ -34,12 +34,12 @@ def test_every_size_stays_within_two_hundred_thousand_parameters(width):
     assert sum(p.numel() for p in GridNet(width=width).parameters()) <= 200_000
 
 
-@pytest.mark.parametrize("seen", [False, True])
-def test_torch_and_the_runner_decode_the_same_gain_and_bias(seen):
+@pytest.mark.parametrize(("seen", "said"), [(False, 3), (True, 3), (True, 4)])
+def test_torch_and_the_runner_decode_the_same_gain_and_bias(seen, said):
     rng = np.random.default_rng(1)
     picture = rng.integers(0, 256, (30, 40, 3), np.uint8) if seen else None
     cell = rng.normal(0, 1.5, (30, 40, coefficients.CHANNELS)).astype(np.float32)
-    airlight = rng.normal(0, 1, 3).astype(np.float32)
+    airlight = rng.normal(0, 1, said).astype(np.float32)
     expected = coefficients.decode(cell, airlight, picture=picture)
     means = None if picture is None else torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
     decoded = grid.decode(torch.from_numpy(cell).permute(2, 0, 1)[None], torch.from_numpy(airlight)[None], means)
@@ -63,9 +63,14 @@ def test_a_whole_picture_through_torch_is_what_the_runner_makes_of_it(network):
     assert np.percentile(difference, 99) < 4
 
 
-def test_fusing_normalisations_leaves_the_answer_as_it_was(network):
+@pytest.mark.parametrize("finesse", [False, True])
+def test_fusing_leaves_the_answer_as_it_was(network, finesse):
     picture = torch.rand(1, 3, 120, 160)
-    fused = GridNet(width=12, stem=8, deep=3)
+    if finesse:
+        weights, network = network.state_dict(), GridNet(width=12, stem=8, deep=3, finesse=True).eval()
+        network.load_state_dict(weights, strict=False)
+        torch.nn.init.normal_(network.finesse.weight, std=0.3)
+    fused = GridNet(width=12, stem=8, deep=3, finesse=finesse)
     fused.load_state_dict(network.state_dict())
     fused.eval().fuse()
     with torch.inference_mode():

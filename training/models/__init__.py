@@ -30,7 +30,7 @@ class GridModel(Protocol):
     mirrored: bool
 
     def predict(self, picture: Tensor) -> tuple[Tensor, Tensor]:
-        """Raw ``cell`` (N, 7, h, w) and ``airlight`` (N, 3) of small pictures (N, 3, *size) in [0, 1]."""
+        """Raw ``cell`` (N, 7, h, w) and ``airlight`` (N, 3 or 4) of small pictures (N, 3, *size) in [0, 1]."""
         ...
 
     def fuse(self) -> object:

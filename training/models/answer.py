@@ -7,7 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 Raw = tuple[Tensor, Tensor]
-"""Coefficients before they are decoded: cell (N, 7, h, w) and airlight (N, 3); see `edge.coefficients.decode`."""
+"""Coefficients before they are decoded: cell (N, 7, h, w) and airlight (N, 3 or 4); see `edge.coefficients.decode`."""
 
 
 class Answer(NamedTuple):

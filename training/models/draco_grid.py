@@ -126,8 +126,8 @@ class DracoGrid(nn.Module):
         """Raw coefficients of pictures (N, 3, height, columns) in [0, 1].
 
         Returns:
-            cell (N, 7, height / 2, columns / 2) and airlight (N, 3), as `edge.coefficients.decode` takes them (there
-            with the channel last).
+            cell (N, 7, height / 2, columns / 2) and airlight (N, 3 or 4), as `edge.coefficients.decode` takes them
+            (there with the channel last).
         """
         return self._both(picture)[0]
 
@@ -140,6 +140,7 @@ class DracoGrid(nn.Module):
 
     def fuse(self) -> DracoGrid:
         """Fold every normalisation into its convolution; the network must be in eval mode."""
+        self.coarse.fuse()
         for module in self.modules():
             if isinstance(module, ConvNorm):
                 module.fuse()
@@ -150,7 +151,7 @@ class DracoGrid(nn.Module):
         cell, airlight = self.coarse.predict(F.interpolate(picture, self.coarse.size, mode="area"))
         rows, columns = self.size[0] // SHRINK, self.size[1] // SHRINK
         on_grid = F.interpolate(cell, (rows, columns), mode="area")
-        light = airlight[:, :, None, None].expand(-1, -1, rows, columns)
+        light = airlight[:, :3, None, None].expand(-1, -1, rows, columns)
         seen = torch.cat([F.pixel_unshuffle(picture * 2 - 1, SHRINK), on_grid, light], 1)
         features = self.ddirb(self.enter(seen))
         if self.attdrn is not None:
@@ -158,6 +159,7 @@ class DracoGrid(nn.Module):
         correction = self.cell(features)
         finer = F.interpolate(cell, correction.shape[2:], mode="bilinear", align_corners=False)
         light_correction = self.airlight(features.mean((2, 3), keepdim=True)).flatten(1)
+        light_correction = F.pad(light_correction, (0, airlight.shape[1] - 3))  # what is said of detail stays
         return (finer + correction, airlight + light_correction), (cell, airlight)
 
     def _applied(self, raw: Raw, pictures: Tensor) -> Tensor:

@@ -111,6 +111,7 @@ class GridNet(nn.Module):
         looks: how often the whole picture is pooled: 1 after the deep blocks, 2 also after the first half of them, so
             that the others know already what haze they look at.
         height, columns: of the small input, in pixels; multiples of 8.
+        finesse: whether it says how much more of fine detail is to be enlarged (see `edge.coefficients`).
         mirrored: whether those who use it are to average its answer with that to the mirror image (`edge.mirrored`).
     """
 
@@ -124,6 +125,7 @@ class GridNet(nn.Module):
         looks: int = 1,
         height: int = 120,
         columns: int = 160,
+        finesse: bool = False,
         mirrored: bool = False,
     ) -> None:
         super().__init__()
@@ -142,6 +144,7 @@ class GridNet(nn.Module):
         # Four fine cells from each position: cells as fine as the input's pixels, without a layer of that size.
         self.cell = nn.ConvTranspose2d(stem, coefficients.CHANNELS, 2, stride=2)
         self.airlight = nn.Conv2d(2 * w, 3, 1)
+        self.finesse = nn.Conv2d(2 * w, 1, 1) if finesse else None
         for block in (*self.at4, *self.at8, self.fuse4):
             block.start_as_identity()
         if self.first is not None:
@@ -149,13 +152,16 @@ class GridNet(nn.Module):
         for parameter in (*self.cell.parameters(), *self.airlight.parameters()):
             nn.init.zeros_(parameter)
         nn.init.ones_(self.airlight.get_parameter("bias"))
+        if self.finesse is not None:
+            nn.init.zeros_(self.finesse.weight)
+            nn.init.zeros_(self.finesse.get_parameter("bias"))
 
     def predict(self, picture: Tensor) -> Raw:
         """Raw coefficients of small pictures (N, 3, height, columns) in [0, 1].
 
         Returns:
-            cell (N, 7, height, columns) and airlight (N, 3), as `edge.coefficients.decode` takes them (there with
-            the channel last).
+            cell (N, 7, height, columns) and airlight (N, 3), or (N, 4) with finesse, as `edge.coefficients.decode`
+            takes them (there with the channel last).
         """
         x2 = self.at2(self.down2(picture * 2 - 1))
         x4 = self.at4(self.down4(x2))
@@ -167,7 +173,8 @@ class GridNet(nn.Module):
         whole = self.whole(x8)
         y = self.fuse4(_enlarge(self.up4(x8 + whole), x4) + x4)
         y = self.fuse2(_enlarge(self.up2(y), x2) + x2)
-        return self.cell(y), self.airlight(whole).flatten(1)
+        heads = [self.airlight(whole)] if self.finesse is None else [self.airlight(whole), self.finesse(whole)]
+        return self.cell(y), torch.cat(heads, 1).flatten(1)
 
     def forward(self, pictures: Tensor, parts: bool = False) -> Tensor | Answer:
         """Dehazed pictures (N, 3, H, W), of hazy ones in [0, 1]; clipped to [0, 1] except in training."""
@@ -178,10 +185,17 @@ class GridNet(nn.Module):
         return Answer(clear, raw=raw) if parts else clear
 
     def fuse(self) -> GridNet:
-        """Fold every normalisation into its convolution; the network must be in eval mode."""
+        """Fold every normalisation into its convolution, and the airlight's and finesse's convolutions into one; the
+        network must be in eval mode."""
         for module in self.modules():
             if isinstance(module, ConvNorm):
                 module.fuse()
+        if self.finesse is not None:
+            heads, self.finesse = (self.airlight, self.finesse), None
+            self.airlight = nn.Conv2d(heads[0].in_channels, 4, 1)
+            with torch.no_grad():
+                self.airlight.weight.copy_(torch.cat([head.weight for head in heads]))
+                self.airlight.get_parameter("bias").copy_(torch.cat([head.get_parameter("bias") for head in heads]))
         return self
 
 
@@ -201,7 +215,8 @@ def decode(cell: Tensor, airlight: Tensor, means: Tensor | None = None) -> tuple
     shift = c.SHIFT_SCALE * cell[:, 4:7].clamp(-1.0, 1.0) * veil
     if means is None:
         return gain, light * (1 - gain) + shift
-    more = c.DETAIL * veil * veil
+    finesse = 2 * torch.sigmoid(airlight[:, 3:4].float()) if airlight.shape[1] > 3 else airlight.new_ones(1, 1)
+    more = c.DETAIL * finesse[:, :, None, None] * veil * veil
     shift = shift + more * gain * (light - means)
     gain = (log_gain + torch.log1p(more)).clamp(max=c.LARGEST_LOG_GAIN).exp()
     return gain, light * (1 - gain) + shift
@@ -211,7 +226,7 @@ def haze(cell: Tensor, airlight: Tensor) -> tuple[Tensor, Tensor]:
     """What raw coefficients say of the haze: optical thickness (N, 1, h, w) and airlight (N, 3)."""
     c = coefficients
     density = F.softplus(c.DENSITY_SLOPE * cell[:, :1].float() + c.DENSITY_OFFSET)
-    return density, c.AIRLIGHT_SCALE * torch.sigmoid(airlight.float())
+    return density, c.AIRLIGHT_SCALE * torch.sigmoid(airlight[:, :3].float())
 
 
 def applied(raw: Raw, pictures: Tensor) -> Tensor:
