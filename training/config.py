@@ -53,6 +53,7 @@ class ModelConfig:
         initial_part: the part of the model whose weights the checkpoint holds, such as ``coarse`` for an edge model's
             checkpoint in the full model; empty for the whole.
         initial_lacks: parts that the checkpoint does not have, such as ``at8.4`` of a deeper network: they start fresh.
+        frozen: parts that stay as they are, such as ``coarse``: neither weights nor statistics are changed.
     """
 
     name: str
@@ -60,6 +61,7 @@ class ModelConfig:
     initial: str = ""
     initial_part: str = ""
     initial_lacks: list[str] = field(default_factory=list)
+    frozen: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,8 @@ class Trainer:
             if isinstance(block, InvertedResidual):
                 block.skipped = training.stochastic_depth
         network = network.to(self.fabric.device).train()
+        for name in config.model.frozen:
+            self._part(network, name).requires_grad_(False).eval()
         if self.precision == "bf16" and self.fabric.device.type == "cpu":
             network = keep_dilated_depthwise_in_float32(network)
         if self.fabric.world_size > 1:
@@ -314,23 +316,24 @@ class Trainer:
     def _scaler(self) -> Any:
         return getattr(self.fabric._strategy.precision, "scaler", None)
 
+    def _part(self, network: nn.Module, name: str) -> nn.Module:
+        try:
+            return network.get_submodule(name)
+        except AttributeError:
+            parts = [name for name, _ in network.named_children()]
+            raise TrainingError(f"{self.config.model.name} has no part {name!r}{models.nearest(name, parts)}") from None
+
     def _take_initial(self, network: nn.Module) -> None:
         model = self.config.model
         checkpoint = read_checkpoint(model.initial)
+        part = self._part(network, model.initial_part)
         try:
-            part = network.get_submodule(model.initial_part)
             fresh = {
                 key: value
                 for key, value in part.state_dict().items()
                 if any(key.startswith(f"{lacking}.") for lacking in model.initial_lacks)
             }
             part.load_state_dict({**fresh, **checkpoint.weights})
-        except AttributeError:
-            parts = [name for name, _ in network.named_children()]
-            raise TrainingError(
-                f"model.initial_part: {model.name} has no part {model.initial_part!r}"
-                f"{models.nearest(model.initial_part, parts)}"
-            ) from None
         except RuntimeError:
             raise TrainingError(
                 f"model.initial: {model.initial} holds {checkpoint.model!r} with configuration "

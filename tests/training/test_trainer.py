@@ -198,6 +198,19 @@ def test_the_full_model_starts_from_an_edge_models_answer(tmp_path, drawn):
         Trainer(short_run(1, model=wrong), tmp_path / "wrong", dataset=drawn)
 
 
+def test_a_frozen_part_stays_as_it_is(tmp_path, drawn):
+    Trainer(short_run(2), tmp_path / "edge", dataset=drawn).fit()
+    edge = tmp_path / "edge" / "last.safetensors"
+    configuration = {"coarse": short_run().model.configuration, "height": 48, "columns": 64}
+    model = {"name": "draco", "configuration": configuration, "initial": str(edge), "initial_part": "coarse"}
+    Trainer(short_run(3, model={**model, "frozen": ["coarse"]}), tmp_path / "full", dataset=drawn).fit()
+    before, after = load_file(edge), load_file(tmp_path / "full" / "last.safetensors")
+    assert all(torch.equal(after[f"coarse.{key}"], value) for key, value in before.items())
+    assert after["cell.weight"].any()  # it was zero; what is not frozen learns
+    with pytest.raises(TrainingError, match="did you mean 'coarse'"):
+        Trainer(short_run(1, model={**model, "frozen": ["course"]}), tmp_path / "wrong", dataset=drawn)
+
+
 def test_the_rate_rises_then_falls_along_a_cosine():
     rates = [rate(step, 100, 10, 1.0, 0.1) for step in range(100)]
     assert rates[0] == pytest.approx(0.1, abs=0.01)
