@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,7 @@ def add_run_options(made: argparse.ArgumentParser) -> None:
         "--data", type=Path, metavar="DIR", help="what the configuration's folders are relative to (default: here)"
     )
     made.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/NAME)")
+    made.add_argument("--seed", type=int, metavar="N", help="of all that is drawn (default: the configuration's)")
     made.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in this folder")
 
 
@@ -66,6 +68,8 @@ def check(made: argparse.ArgumentParser, arguments: argparse.Namespace) -> None:
         made.error("give --config FILE to start a run, or --resume DIR to go on with one")
     if arguments.resume and arguments.out and arguments.out != arguments.resume:
         made.error("--resume goes on in the run's own folder; leave --out away")
+    if arguments.resume and arguments.seed is not None:
+        made.error("--resume goes on with the run's own seed; leave --seed away")
 
 
 def run(
@@ -90,6 +94,8 @@ def run(
         config, folder = resume.config, arguments.resume
     else:
         assert config is not None
+        if arguments.seed is not None:
+            config = replace(config, seed=arguments.seed)
         folder = arguments.out or Path("runs") / config.name
         if (folder / RESUME).exists():
             raise EdgeError(f"{folder} holds a run already; go on with --resume {folder}, or choose another --out")

@@ -8,7 +8,7 @@ import pytest
 
 from edge import command
 from training import train
-from training.checkpoint import load_model
+from training.checkpoint import load_model, read_checkpoint
 
 CONFIG = """
 name = "mine"
@@ -51,6 +51,18 @@ def test_a_run_ends_with_the_path_of_a_checkpoint_and_is_not_written_over(tmp_pa
     assert command.run(train.main, call) == 1
     assert "holds a run already" in capsys.readouterr().err
     assert command.run(train.main, ["--resume", str(tmp_path / "run")]) == 0  # knows where the pictures were
+
+
+def test_another_seed_gives_another_run_and_is_remembered(tmp_path, pairs_folder, config):
+    weights = []
+    for seed in ("1", "2", "1"):
+        run = tmp_path / f"run{len(weights)}"
+        call = ["--config", str(config), "--data", str(pairs_folder.parent), "--out", str(run), "--seed", seed]
+        assert command.run(train.main, call) == 0
+        held = read_checkpoint(run / "last.safetensors")
+        assert held.provenance["run"]["seed"] == int(seed)
+        weights.append(held.weights["cell.bias"])
+    assert weights[0].equal(weights[2]) and not weights[0].equal(weights[1])
 
 
 def test_mistakes_are_one_line(tmp_path, config, capsys):
