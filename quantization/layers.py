@@ -55,14 +55,35 @@ def layers(model: Any) -> tuple[Layer, ...]:
 
 
 def heads(model: Any) -> tuple[str, ...]:
-    """Names of the layers nearest to each output."""
+    """Names of the layers nearest to each output, by every way that leads there."""
     makers = {output: node for node in model.graph.node for output in node.output}
     names = []
     for output in model.graph.output:
-        node = makers[output.name]
-        while node.op_type not in WEIGHTED:
-            node = makers[node.input[0]]
-        names.append(_name(node))
+        waiting = [output.name]
+        while waiting:
+            node = makers.get(waiting.pop(0))
+            if node is None:  # the picture itself, or a constant
+                continue
+            if node.op_type in WEIGHTED:
+                names.append(_name(node))
+            else:
+                waiting += node.input
+    return tuple(dict.fromkeys(names))
+
+
+def entrances(model: Any) -> tuple[str, ...]:
+    """Names of the layers nearest to the input: the first to see the picture."""
+    users: dict[str, list[Any]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            users.setdefault(name, []).append(node)
+    names, waiting = [], [model.graph.input[0].name]
+    while waiting:
+        for node in users.get(waiting.pop(0), []):
+            if node.op_type in WEIGHTED:
+                names.append(_name(node))
+            else:
+                waiting += node.output
     return tuple(dict.fromkeys(names))
 
 

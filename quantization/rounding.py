@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from training.losses import Objective, Scores
 
 LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
-GRID_HEADS = ("cell", "airlight")  # stay float on every target, see `targets`
+GRID_HEADS = ("cell", "airlight", "finesse")  # stay float on every target, see `targets`
 LEAST_SPAN = 1 / 64
 Range = tuple[float, float]
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from edge import command
 from edge.errors import EdgeError
-from quantization.layers import heads, left_out
+from quantization.layers import entrances, heads, left_out
 from quantization.ranges import PERCENTILE
 from targets import Artefact, BuildOptions
 from targets.openvino.runtime import import_nncf, import_openvino
@@ -63,8 +63,10 @@ def _quantized(ir: Any, model: SourceModel, options: BuildOptions) -> tuple[Any,
     nncf.set_log_level(40)  # errors only
     graph = command.require("onnx", "export").load(model.onnx)
     # The last layers of a grid model put out logarithms of gains: around gain 1 every step of an INT8 grid shows.
-    # They are convolutions on few channels, and cost next to nothing in float.
-    kept = tuple(dict.fromkeys((*(heads(graph) if model.card.kind == "grid" else ()), *options.float_layers)))
+    # They are convolutions on few channels, and cost next to nothing in float. What the first layers round, all others
+    # see: 8 bits of a whole picture's range are coarse for the difference between clear air and thin haze.
+    own = (*heads(graph), *entrances(graph)) if model.card.kind == "grid" else ()
+    kept = tuple(dict.fromkeys((*own, *options.float_layers)))
     options.say(f"INT8 by NNCF from {len(options.calibration)} pictures; in float: {', '.join(kept) or 'none'}")
     method = options.ranges or RANGES
     # Its progress bars go to standard output, where our last line is a path.

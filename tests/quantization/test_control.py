@@ -20,7 +20,7 @@ from edge.errors import EdgeError
 from quantization import qdq, sensitivity
 from quantization.calibration import made_set
 from quantization.control import Loss, controlled, ranked
-from quantization.layers import heads, layers, left_out
+from quantization.layers import entrances, heads, layers, left_out
 from targets.source import METADATA_KEY, ModelCard, SourceModel
 
 WIDTH, HEIGHT = 40, 30
@@ -89,6 +89,13 @@ def test_layers_are_named_after_their_weights_and_counted(source):
     assert found[0].parameters == 8 * 3 * 9
     assert found[0].macs == 8 * 3 * 9 * WIDTH * HEIGHT
     assert heads(onnx.load(source.onnx)) == ("cell", "airlight")
+    assert entrances(onnx.load(source.onnx)) == ("good", "airlight")
+
+
+def test_a_sum_that_comes_out_has_several_heads():
+    """The full model's answer is its coarse part's and a correction."""
+    found = heads(onnx.load(export.SHIPPED["full"]))
+    assert set(found) == {"cell", "airlight", "coarse.cell", "coarse.airlight"}
 
 
 def test_an_addition_is_float_only_when_all_that_it_adds_is(source):
