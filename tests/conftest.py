@@ -34,7 +34,7 @@ def python() -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.fixture(scope="session")
 def grid_source(tmp_path_factory):
-    """A grid model of two convolutions, with random weights that give gains about 1 to 2."""
+    """A grid model of three convolutions, with random weights that give gains about 1 to 2."""
     from edge import coefficients
     from targets.source import SourceModel
 
@@ -114,10 +114,13 @@ def _write_model(path: Path, kind: str, width: int, height: int, weight, bias, l
     outputs = [helper.make_tensor_value_info(main, TensorProto.FLOAT, [1, len(bias), height, width])]
     if kind == "grid":
         first_weight = np.random.default_rng(1).normal(0, 0.3, (3, 3, 3, 3)).astype(np.float32)
-        tensors |= {"light": light, "flat": np.array([1, 3], np.int64), "first": first_weight}
+        middle_weight = np.zeros((3, 3, 3, 3), np.float32)
+        middle_weight[range(3), range(3), 1, 1] = 1
+        tensors |= {"light": light, "flat": np.array([1, 3], np.int64), "first": first_weight, "middle": middle_weight}
         nodes = [
             helper.make_node("Conv", ["picture", "first"], ["filtered"], "first", pads=[1, 1, 1, 1]),
-            helper.make_node("Relu", ["filtered"], ["features"], "relu"),
+            helper.make_node("Relu", ["filtered"], ["bright"], "relu"),
+            helper.make_node("Conv", ["bright", "middle"], ["features"], "middle", pads=[1, 1, 1, 1]),
             *nodes,
             helper.make_node("Identity", ["raw"], ["cell"], "cell"),
             helper.make_node("GlobalAveragePool", ["picture"], ["mean"], "pool"),
@@ -136,7 +139,9 @@ def _write_model(path: Path, kind: str, width: int, height: int, weight, bias, l
         [numpy_helper.from_array(np.asarray(value), name) for name, value in tensors.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
-    parameters = sum(np.asarray(v).size for n, v in tensors.items() if n in ("weight", "bias", "light", "first"))
+    parameters = sum(
+        np.asarray(v).size for n, v in tensors.items() if n in ("weight", "bias", "light", "first", "middle")
+    )
     card = ModelCard(f"test-{kind}", kind, width, height, parameters, weight.size * width * height, "0" * 64, form)
     helper.set_model_props(model, {METADATA_KEY: card.to_json()})
     onnx.save(model, path)

@@ -28,7 +28,8 @@ def adding_bundle(path: Path, levels: int, poison: float | None = None) -> Path:
         helper.make_node("AveragePool", ["picture"], ["pooled"], kernel_shape=[4, 4], strides=[4, 4]),
         helper.make_node("Conv", ["pooled", "weights", "cell_bias"], ["cell"]),
         helper.make_node("GlobalAveragePool", ["picture"], ["mean"]),
-        helper.make_node("Flatten", ["mean"], ["airlight"]),
+        helper.make_node("Flatten", ["mean"], ["light"]),
+        helper.make_node("Concat", ["light", "no_finesse"], ["airlight"], axis=1),  # detail is enlarged like the rest
     ]
     graph = helper.make_graph(
         nodes,
@@ -36,9 +37,13 @@ def adding_bundle(path: Path, levels: int, poison: float | None = None) -> Path:
         [helper.make_tensor_value_info("picture", TensorProto.FLOAT, [1, 3, HEIGHT, WIDTH])],
         [
             helper.make_tensor_value_info("cell", TensorProto.FLOAT, [1, coefficients.CHANNELS, *CELLS]),
-            helper.make_tensor_value_info("airlight", TensorProto.FLOAT, [1, 3]),
+            helper.make_tensor_value_info("airlight", TensorProto.FLOAT, [1, 4]),
         ],
-        [numpy_helper.from_array(weights, "weights"), numpy_helper.from_array(cell, "cell_bias")],
+        [
+            numpy_helper.from_array(weights, "weights"),
+            numpy_helper.from_array(cell, "cell_bias"),
+            numpy_helper.from_array(np.full((1, 1), -50, np.float32), "no_finesse"),
+        ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     model = with_uint8_border(model, "grid")
