@@ -13,9 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge.bundle import Bundle
-from edge.export import SHIPPED
 from targets.openvino.ahead import GENERATIONS, NOTE, PROGRAM_VARIABLE
-from tests.boards.ground import REPOSITORY, Bundles, ProofFailed, made, need_programs, run
+from tests.boards.ground import Bundles, ProofFailed, made, need_programs, run
 
 VERSION = "2026.4.1"
 SOURCE = Path(__file__).parent / "npu_compile.c"
@@ -51,7 +50,7 @@ def prove(folder: Path, bundles: Bundles) -> Iterator[str]:
     """`edge.export --device NPU`, with this compiler: the edge model, and the full one."""
     compiler = _program(folder, bundles.folder / "npu-compiler")
     wine = run("wine", "--version", env=_wine(folder)).split()[0]
-    for model in (bundles.model, _full_model(bundles.folder / "full-untrained.safetensors")):
+    for model in (bundles.model, "full"):
         place = bundles.get("openvino", model=model, more=("--device", "NPU"), env={PROGRAM_VARIABLE: str(compiler)})
         bundle = Bundle.read(place)
         compiled = bundle.manifest.notes[NOTE]
@@ -69,21 +68,6 @@ def prove(folder: Path, bundles: Bundles) -> Iterator[str]:
             f"NPU compiler of OpenVINO {VERSION} under {wine}, {Path(model).stem} model in INT8: compiled for {sizes}; "
             f"the bundle is {total:.2f} MB"
         )
-
-
-def _full_model(place: Path) -> str:
-    """`full` where its weights are shipped; else the path of an untrained one of the same form."""
-    if SHIPPED["full"].exists():
-        return "full"
-    from training import models
-    from training.checkpoint import read_checkpoint, save_checkpoint
-    from training.config import read_config
-
-    config = read_config(REPOSITORY / "training/configs/draco.toml").model
-    network = models.build(config.name, config.configuration)
-    coarse = read_checkpoint(REPOSITORY / config.initial)
-    network.get_submodule(config.initial_part).load_state_dict(dict(coarse.weights))
-    return str(save_checkpoint(place, network, config.name, config.configuration))
 
 
 def _program(folder: Path, place: Path) -> Path:
