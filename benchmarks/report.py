@@ -1,9 +1,9 @@
 """`make report`: the project's own report, for the shipped models and two peers, on this machine.
 
 Every shipped model in INT8, the default one in float32 too, AOD-Net's architecture (random weights: for speed only) and
-the dark channel prior take turns on one thread. What is scored is scored on --data, or without it on pictures made here.
-The pictures shown are always made here, so that the report may be given to anyone. The report's table is written into
-the README, between two marks.
+the dark channel prior take turns on one thread. What is scored is scored on --data, or without it on pictures made
+here. The pictures shown are always made here, so that the report may be given to anyone. The report's table is written
+into the README, between two marks.
 """
 
 from __future__ import annotations
