@@ -73,7 +73,7 @@ def test_a_camera_whose_every_read_hangs_is_not_opened_without_end(adding):
         lambda: source,
         lambda: Dehazer(adding, threads=1),
         [("kept", Kept())],
-        StreamOptions(IntakeOptions(live=True), stall_s=0.2),
+        StreamOptions(IntakeOptions(live=True), stall_s=0.5),
         events=Events(tell),
     )
     with running(stream):
