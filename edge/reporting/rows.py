@@ -16,7 +16,7 @@ from edge.measure.store import MeasurementError, read
 class Row:
     """A measurement's figures; None where a figure was not measured.
 
-    `psnr_drop_db` and `ssim_drop` are what the precision costs: against the float row of the same checkpoint on the
+    `psnr_drop_db` and `ssim_drop` are what the precision costs: against the float row of the same model on the
     same pictures where that is among the measurements, else what export measured. `memory_mb` is the process's peak
     less what it held before the bundle was opened. `sustained_fps` is the rate at the end of a sustained run, and
     `sustained_share` that over the rate at its beginning.
@@ -195,6 +195,7 @@ def _drop(m: Measurement, others: Sequence[Measurement]) -> tuple[float | None, 
             and o.subject.precision == o.run.precision == "fp32"
             and o.quality.digest == m.quality.digest
             and o.subject.model.get("checkpoint_sha256") == checkpoint
+            and bool(o.subject.model.get("mirrored")) == bool(m.subject.model.get("mirrored"))
         ]
         floats.sort(key=lambda o: (o.machine.id != m.machine.id, o.subject.target != m.subject.target))
         if floats and floats[0].quality:

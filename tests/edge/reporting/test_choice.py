@@ -1,5 +1,6 @@
 """The answer in words, and the Pareto front, against a brute-force definition."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,9 @@ def test_drop_is_taken_from_the_float_row_of_the_same_checkpoint_and_pictures(ma
     assert entries[0].row.psnr_drop_db == pytest.approx(0.25)
     assert entries[1].row.psnr_drop_db == 0
     assert entries_of(make("int8", None, 21.5))[0].row.psnr_drop_db is None
+
+
+def test_a_model_that_looks_twice_has_no_drop_to_one_that_looks_once(make):
+    int8, once = make("edge-l", None, 22.0, model="edge-l"), make("edge-m", None, 21.75, precision="fp32")
+    twice = replace(int8, subject=replace(int8.subject, model={**int8.subject.model, "mirrored": True}))
+    assert entries_of(twice, once)[0].row.psnr_drop_db is None
