@@ -50,9 +50,15 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
         command.require("ai_edge_quantizer", EXTRA)
     from targets.rpi.graph import ChannelLast, output_ranges, quantizable, with_output_scale
     from training.checkpoint import load_model
+    from training.models.draco_grid import DracoGrid
 
     card, int8 = model.card, options.precision == "int8"
     network = load_model(model.checkpoint)
+    if isinstance(network, DracoGrid):  # its answer is a sum of two layers', and LiteRT cannot spread its airlight
+        raise EdgeError(
+            f"the rpi target cannot build {card.name}, the full model: take an edge model, or --target onnx, which "
+            "runs it on a Raspberry Pi too"
+        )
     if hasattr(network, "fuse"):
         network = network.fuse()
     notes: dict[str, Any] = {}

@@ -182,6 +182,17 @@ def test_without_the_checkpoint_the_user_is_told_to_give_it(grid_source):
         TARGET.build(grid_source, BuildOptions("fp32"))
 
 
+def test_the_full_model_is_refused_before_the_long_work():
+    pytest.importorskip("litert_torch")
+    from edge import export
+    from targets.source import SourceModel
+
+    path = export.SHIPPED["full"]
+    model = SourceModel.read(path, path.with_suffix(".safetensors"))
+    with pytest.raises(EdgeError, match="take an edge model, or --target onnx"):
+        TARGET.build(model, BuildOptions("fp32"))
+
+
 def test_the_board_needs_no_torch(bundles, python):
     code = (
         "import sys, numpy; from edge import Dehazer;"
