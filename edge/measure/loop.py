@@ -15,7 +15,6 @@ import numpy as np
 
 from edge.dehazer import FrameTiming
 from edge.measure.record import STAGES
-from edge.measure.yardstick import Yardstick
 
 ROUND_SECONDS = 0.25
 WAITING = 4  # frames that wait between a camera and its reader
@@ -97,7 +96,6 @@ def measure(
     frames: Sequence[np.ndarray],
     plan: Plan,
     between: Callable[[float, int], None] = lambda share, index: None,
-    yardstick: Yardstick | None = None,
 ) -> list[Series]:
     """Time subjects on frames. Several take turns of a quarter of a second, in an order that changes every round.
 
@@ -106,7 +104,6 @@ def measure(
         frames: uint8 RGB, all of one size; used one after the other, again and again.
         between: called after each turn (timed as overhead, not as part of any frame) with the share of the work done,
             in [0, 1], and whose turn it was.
-        yardstick: measured between frames, as overhead.
     """
     source = Source(frames)
     series = [Series() for _ in subjects]
@@ -115,7 +112,7 @@ def measure(
         order = range(len(subjects))
         for index in [*order[turn % len(subjects) :], *order[: turn % len(subjects)]]:
             begin = time.perf_counter()
-            _turn(subjects[index], source, series[index], yardstick)
+            _turn(subjects[index], source, series[index])
             between(min(_share(s, plan) for s in series), index)
             series[index].seconds += time.perf_counter() - begin
         turn += 1
@@ -166,7 +163,7 @@ def warm_up(subject: Timed, frames: Sequence[np.ndarray], plan: Plan) -> int:
     return runs
 
 
-def _turn(subject: Timed, source: Source, series: Series, yardstick: Yardstick | None = None) -> None:
+def _turn(subject: Timed, source: Source, series: Series) -> None:
     """Frames for `ROUND_SECONDS`, at least one."""
     clock = time.perf_counter
     rows: list[tuple[float, ...]] = []
@@ -183,8 +180,6 @@ def _turn(subject: Timed, source: Source, series: Series, yardstick: Yardstick |
             rows.append((end - start, capture, 0.0, end - start, 0.0))
         else:
             rows.append((end - start, capture, stages.pre_ms / 1e3, stages.infer_ms / 1e3, stages.post_ms / 1e3))
-        if yardstick is not None:
-            yardstick.measure()
     block = np.array(rows)
     assert block.shape[1] == 1 + len(STAGES)
     series.in_frames_s += float(block[:, 0].sum() + block[:, 1].sum())

@@ -19,7 +19,7 @@ from edge.measure.energy import Energy
 from edge.measure.machine import Machine
 from edge.measure.statistics import Interval, Summary
 
-SCHEMA = 3
+SCHEMA = 2
 KIND = "draco-edge measurement"
 STAGES = ("capture", "pre", "infer", "post")
 
@@ -94,8 +94,6 @@ class Latency:
         fps: frames a second, end to end, capture included.
         samples: of the total and of each stage, packed (`edge.measure.samples`).
         overhead_share: the part of `seconds` that measuring itself took.
-        yardstick: work that never changes, timed between frames, packed; None where it was not.
-        yardstick_kind: which work (see `edge.measure.yardstick`).
     """
 
     warmup_runs: int
@@ -108,12 +106,6 @@ class Latency:
     fps: float
     samples: Mapping[str, str]
     overhead_share: float
-    yardstick: str | None = None
-    yardstick_kind: str | None = None
-
-    def yardstick_ms(self) -> np.ndarray | None:
-        """Times of the yardstick's work, float64 (n,); None where there are none."""
-        return None if self.yardstick is None else samples.unpack(self.yardstick)
 
     def times_ms(self, which: str = "total") -> np.ndarray:
         """Every frame's time, float64 (n,), of the total or of a stage."""

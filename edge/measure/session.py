@@ -32,7 +32,6 @@ from edge.measure.record import (
     Subject,
     Sustained,
 )
-from edge.measure.yardstick import Yardstick
 
 FRAMES = 4  # different frames in turn, so that no cache holds the answer
 WINDOW_S = 10.0  # of a sustained run
@@ -134,8 +133,7 @@ def run(opened: Sequence[Opened], settings: Settings, progress: Progress) -> lis
         used.turn(index)
         progress(share)
 
-    yardstick = Yardstick()
-    series = loop.measure([o.dehaze for o in opened], settings.frames, settings.plan, between, yardstick)
+    series = loop.measure([o.dehaze for o in opened], settings.frames, settings.plan, between)
     seen = monitor.finish()
     energies = used.finish([(s.seconds, s.runs) for s in series])
     peak = sysfs.peak_resident_mb()
@@ -156,7 +154,7 @@ def run(opened: Sequence[Opened], settings: Settings, progress: Progress) -> lis
             ),
             machine=settings.machine,
             startup=o.startup,
-            latency=latency(s, warmup_runs, yardstick),
+            latency=latency(s, warmup_runs),
             conditions=seen,
             energy=spent,
             energy_missing=missing if meter is None or spent else f"{meter.source} gave no reading",
@@ -186,8 +184,8 @@ def ratios_to(first: loop.Series, other: loop.Series, subject: Subject) -> tuple
     return (Ratio(subject.name, subject.digest, ratio, interval),)
 
 
-def latency(series: loop.Series, warmup_runs: int, yardstick: Yardstick | None = None) -> Latency:
-    """The figures of a series of frames, and of the yardstick that was measured between them."""
+def latency(series: loop.Series, warmup_runs: int) -> Latency:
+    """The figures of a series of frames."""
     total = series.times_ms()
     intervals = statistics.percentile_intervals(total, (50, 90))
     stages = {name: series.times_ms(column) for column, name in enumerate(STAGES, 1)}
@@ -202,8 +200,6 @@ def latency(series: loop.Series, warmup_runs: int, yardstick: Yardstick | None =
         fps=series.runs / series.in_frames_s,
         samples={"total": samples.pack(total), **{name: samples.pack(times) for name, times in stages.items()}},
         overhead_share=max(0.0, 1 - series.in_frames_s / series.seconds),
-        yardstick=samples.pack(np.array(yardstick.times_ms)) if yardstick else None,
-        yardstick_kind=yardstick.kind if yardstick else None,
     )
 
 

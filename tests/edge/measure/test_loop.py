@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from edge.measure import conditions, loop, session, sysfs
-from edge.measure.yardstick import EVERY_S, Yardstick
 from edge.method import FrameTiming
 
 FRAMES = [np.zeros((4, 4, 3), np.uint8)]
@@ -95,19 +94,11 @@ def test_subjects_take_turns_in_changing_order():
 
 
 def test_measuring_takes_less_than_two_percent_for_itself():
-    monitor, yardstick, shares = conditions.Monitor(), Yardstick(), []
+    monitor, shares = conditions.Monitor(), []
     for _ in range(3):  # what another program takes between two frames counts as overhead too
-        monitored = lambda share, index: monitor.sample()  # noqa: E731
-        series = loop.measure([Sleeper(1)], FRAMES, loop.Plan(0, 0, 100, 1.0), monitored, yardstick)[0]
+        series = loop.measure([Sleeper(1)], FRAMES, loop.Plan(0, 0, 100, 1.0), lambda share, index: monitor.sample())[0]
         shares.append(session.latency(series, 0).overhead_share)
     assert min(shares) < 0.02
-
-
-def test_the_yardstick_is_measured_between_frames_and_in_none_of_them():
-    yardstick = Yardstick()
-    (series,) = loop.measure([Sleeper(5)], FRAMES, plan(runs=60, seconds=0.4), yardstick=yardstick)
-    assert 3 <= len(yardstick.times_ms) <= series.seconds / EVERY_S + 1
-    assert np.median(series.times_ms()) < 5 + np.median(yardstick.times_ms)
 
 
 def test_a_long_run_is_told_window_by_window():

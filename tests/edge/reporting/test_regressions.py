@@ -4,15 +4,13 @@ Frame times here are made as a shared machine makes them: a log-normal core, bur
 and from run to run an offset of 1 % (`benchmarks/noise.py` asks the same of real runs).
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edge.measure import samples
 from edge.reporting import rows
-from edge.reporting.regressions import MARGIN, compare, in_yardsticks, margin_of, time_ratio
+from edge.reporting.regressions import MARGIN, compare, margin_of, time_ratio
 
 
 def run_of_frames(seed: int, slower: float = 1.0) -> np.ndarray:
@@ -40,49 +38,6 @@ def test_a_neighbour_that_slows_half_of_the_frames_is_no_slow_down():
     rng = np.random.default_rng(5)
     old, new = run_of_frames(1), run_of_frames(2)
     assert not alarm(old, np.where(rng.random(new.size) < 0.45, 1.6 * new, new))
-
-
-def moods(seed: int, frames: int) -> np.ndarray:
-    """By how much a shared machine slows everything, from frame to frame of one run; 5 % from run to run."""
-    rng = np.random.default_rng(seed + 1000)
-    return np.exp(rng.normal(0, 0.05) + np.cumsum(rng.normal(0, 5e-4, frames)))
-
-
-def run_in_a_mood(seed: int, slower: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-    """Frame times of such a machine, and what its yardstick took between them."""
-    frames = run_of_frames(seed, slower)
-    mood, rng = moods(seed, frames.size), np.random.default_rng(seed + 2000)
-    return frames * mood, 0.15 * mood[::30] * rng.lognormal(0, 0.03, mood[::30].size)
-
-
-def alarm_beside_yardsticks(old: tuple[np.ndarray, np.ndarray], new: tuple[np.ndarray, np.ndarray]) -> bool:
-    return alarm(in_yardsticks(*old), in_yardsticks(*new))
-
-
-def test_with_a_yardstick_the_moods_of_a_machine_raise_no_alarm_in_50_of_50_pairs():
-    pairs = [(run_in_a_mood(2 * i), run_in_a_mood(2 * i + 1)) for i in range(50)]
-    assert not any(alarm_beside_yardsticks(*pair) for pair in pairs)
-    assert any(alarm(old, new) for (old, _), (new, _) in pairs)  # without it they do
-
-
-def test_with_a_yardstick_ten_percent_are_seen_through_the_moods_in_45_of_50_pairs():
-    seen = [alarm_beside_yardsticks(run_in_a_mood(2 * i), run_in_a_mood(2 * i + 1, slower=1.1)) for i in range(50)]
-    assert sum(seen) >= 45
-
-
-def with_yardstick(measurement, times_ms, kind="1; here"):
-    latency = replace(measurement.latency, yardstick=samples.pack(np.array(times_ms)), yardstick_kind=kind)
-    return replace(measurement, latency=latency)
-
-
-@pytest.mark.parametrize(("kind", "slower", "pace"), [("1; here", False, 1.3), ("2; elsewhere", True, None)])
-def test_only_times_of_the_same_yardstick_are_compared(make, kind, slower, pace):
-    old = with_yardstick(make(times_ms=run_of_frames(2)), [0.2] * 100, kind)
-    new = with_yardstick(make(times_ms=run_of_frames(1, 1.3)), [0.26] * 100)
-    (found,), _ = compare(entries_of(new), entries_of(old))
-    assert found.slower is slower
-    assert found.pace == (pace and pytest.approx(pace))
-    assert ("machine itself was slower, 1.30" in found.sentence) is (pace is not None)
 
 
 def entries_of(*measurements):
