@@ -6,7 +6,6 @@ import time
 from dataclasses import dataclass
 from typing import Protocol
 
-import cv2
 import numpy as np
 
 from edge import coefficients
@@ -69,13 +68,13 @@ class GridMethod:
         small = self._grid.reduce(frame if small is None else small)
         reduced = time.perf_counter()
         cell, airlight = self._network(small)
-        if not all(cv2.checkRange(answer)[0] for answer in (cell, airlight)):
+        if not (np.isfinite(cell).all() and np.isfinite(airlight).all()):
             raise ModelFault("the model's answer is not finite")
+        means = self._grid.on_grid(*cell.shape[:2])
         if self.smoother is not None:
-            cell, airlight = self.smoother(small, cell, airlight)
+            cell, airlight = self.smoother(small if means is None else means, cell, airlight)
         self.cell = cell
         answered = time.perf_counter()
-        means = self._grid.on_grid(*cell.shape[:2])
         out = self._grid.clear(frame, self._decode(cell, airlight, strength, means, self._grid.sharpen), out)
         done = time.perf_counter()
         return out, FrameTiming((reduced - start) * 1e3, (answered - reduced) * 1e3, (done - answered) * 1e3)

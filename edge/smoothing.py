@@ -12,7 +12,10 @@ import math
 import cv2
 import numpy as np
 
+from edge import native
+
 CHANGE_LEVELS = 14.0  # a cell that changed by so many grey levels keeps 1/e of what its past would count for
+STEEPNESS = 1 / CHANGE_LEVELS**2
 CUT_LEVELS = 28.0  # cells that changed by more than this are another scene ...
 CUT_SHARE = 0.5  # ... and if they are this share of the picture, it is a cut
 UNLIKE = 0.25  # correlation of detail below which pictures show different things, even if haze makes both grey ...
@@ -25,6 +28,7 @@ class Smoother:
 
     Args:
         seconds: the time constant of the average; 0 for none.
+        loops: `edge.native.loops`; None has the image library do it.
 
     Attributes:
         seconds: as given; may be changed at any time.
@@ -32,7 +36,8 @@ class Smoother:
         cuts: how many cuts were seen.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, loops: native.Loops | None = native.loops) -> None:
+        self._loops = loops
         self.seconds = seconds
         self.step_s = 1 / 30
         self.cuts = 0
@@ -48,34 +53,48 @@ class Smoother:
         """Smooth one answer.
 
         Args:
-            picture: uint8 RGB (H, W, 3), what the network saw.
-            cell: float32 (h, w, C), airlight: float32 (3,) or (4,), what it said.
+            picture: uint8 RGB (H, W, 3), what the network saw, or its means over the cells, uint8 RGB (h, w, 3).
+            cell: float32 (h, w, 7), airlight: float32 (3,) or (4,), what it said.
 
         Returns:
-            Both, averaged; the arrays are kept here and must not be written to.
+            Both, averaged; the arrays are kept here, must not be written to, and change with the next call.
         """
         if self.seconds <= 0:
             self.reset()
             return cell, airlight
         height, width = cell.shape[:2]
-        guide = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32)
-        past = math.exp(-max(self.step_s, 0.0) / self.seconds)
+        if picture.shape[:2] != (height, width):
+            picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
         if self._guide is None or self._cell is None or self._airlight is None or self._cell.shape != cell.shape:
-            self._guide, self._cell, self._airlight = guide, cell.copy(), airlight.copy()
-            return self._cell, self._airlight
-        # The image library on whole planes: a third of the time of numpy on interleaved channels.
-        red, green, blue = cv2.split(cv2.blur(cv2.absdiff(guide, self._guide), (3, 3)))
-        change = cv2.max(cv2.max(red, green), blue)
-        other = np.count_nonzero(change > CUT_LEVELS) > CUT_SHARE * change.size
-        if other or (cv2.mean(change)[0] > UNLIKE_LEVELS and _likeness(guide, self._guide) < UNLIKE):
+            return self._begin(picture, cell, airlight)
+        beyond, mean = self._compare(picture, self._guide)
+        if beyond > CUT_SHARE or (mean > UNLIKE_LEVELS and _likeness(picture, self._guide) < UNLIKE):
             self.cuts += 1
-            self._guide, self._cell, self._airlight = guide, cell.copy(), airlight.copy()
-            return self._cell, self._airlight
-        trust = past * cv2.exp(cv2.multiply(change, change, scale=-1 / CHANGE_LEVELS**2))
-        self._guide = _between(guide, self._guide, trust)
-        self._cell = _between(cell, self._cell, trust)
+            return self._begin(picture, cell, airlight)
+        past = math.exp(-max(self.step_s, 0.0) / self.seconds)
+        if self._loops is None:
+            trust = past * cv2.exp(cv2.multiply(self._change, self._change, scale=-STEEPNESS))
+            self._guide = _between(picture.astype(np.float32), self._guide, trust)
+            self._cell = _between(cell, self._cell, trust)
+        else:
+            self._loops.keep(picture, cell, self._change, past, STEEPNESS, self._guide, self._cell)
         self._airlight = (airlight + past * (self._airlight - airlight)).astype(airlight.dtype)
         return self._cell, self._airlight
+
+    def _begin(self, picture: np.ndarray, cell: np.ndarray, airlight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        self._guide, self._cell, self._airlight = picture.astype(np.float32), cell.copy(), airlight.copy()
+        self._change = np.empty(cell.shape[:2], np.float32)
+        return self._cell, self._airlight
+
+    def _compare(self, picture: np.ndarray, guide: np.ndarray) -> tuple[float, float]:
+        """The share of cells that are another scene's, and the mean change in grey levels."""
+        if self._loops is not None:
+            return self._loops.change(picture, guide, CUT_LEVELS, self._change)
+        # The image library on whole planes: a third of the time of numpy on interleaved channels.
+        difference = cv2.absdiff(picture.astype(np.float32), guide)
+        red, green, blue = cv2.split(cv2.blur(difference, (3, 3)))
+        self._change = cv2.max(cv2.max(red, green), blue)
+        return np.count_nonzero(self._change > CUT_LEVELS) / self._change.size, cv2.mean(self._change)[0]
 
 
 def _between(fresh: np.ndarray, past: np.ndarray, trust: np.ndarray) -> np.ndarray:
@@ -86,11 +105,11 @@ def _between(fresh: np.ndarray, past: np.ndarray, trust: np.ndarray) -> np.ndarr
 
 
 def _likeness(a: np.ndarray, b: np.ndarray) -> float:
-    """Correlation of two pictures' detail, float32 (h, w, 3); 1 where one of them has none."""
+    """Correlation of two pictures' detail, uint8 or float32 (h, w, 3); 1 where one of them has none."""
     details = []
     for picture in (a, b):
         height, width = (max(1, side // DETAIL_CELLS) for side in picture.shape[:2])
-        small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(picture.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA)
         details.append(small - cv2.blur(small, (5, 5)))
     norms = float(np.linalg.norm(details[0]) * np.linalg.norm(details[1]))
     return float((details[0] * details[1]).sum()) / norms if norms else 1.0

@@ -1,7 +1,7 @@
 """Loops in C for what takes most of a frame's time beside the network; built at installation where there is a compiler.
 
 Where there was none, the image library does the same work in many calls (`edge.coefficients`, `edge.upsampling`,
-`edge.apply`): the same answer within a grey level, in two to four times the time.
+`edge.apply`, `edge.smoothing`): the same answer within a grey level, in two to four times the time.
 
 Attributes:
     loops: the module, None where it is not built. Arrays have to be whole in memory and of the sizes given; its
@@ -25,6 +25,14 @@ Attributes:
         added; gain = exp(min(log_gain, most)) and bias = light * (1 - gain) + shift are enlarged bilinearly to the
         frame, uint8 (H, W, 3); out = clip(gain * frame + 255 * bias), and may be the frame itself. light is three
         numbers.
+
+        ``change(picture, guide, limit, change)`` writes to `change`, float32 (h, w), by how much the surroundings of
+        each cell differ from what they were: means over 3x3 cells of the difference of picture, uint8 (h, w, 3), and
+        guide, float32 (h, w, 3), in the colour that differs most. It returns the share of cells that are beyond the
+        limit, and the mean.
+
+        ``keep(picture, answer, change, past, steepness, guide, kept)`` carries kept and guide, float32 (h, w, 7) and
+        (h, w, 3), on to answer and picture, of which ``1 - past * exp(-steepness * change**2)`` counts in each cell.
 """
 
 from __future__ import annotations
@@ -39,6 +47,8 @@ class Loops(Protocol):
     def decode(self, *arguments: Any) -> None: ...
     def twice(self, *arguments: Any) -> None: ...
     def clear(self, *arguments: Any) -> None: ...
+    def change(self, *arguments: Any) -> tuple[float, float]: ...
+    def keep(self, *arguments: Any) -> None: ...
 
 
 loops: Loops | None

@@ -54,12 +54,14 @@ typedef struct {
 #define FOR_KIND
 #include "rows.h"
 #if defined(__x86_64__)
+#define WOVEN
 #define KIND fma
 #define FOR_KIND __attribute__((target("avx2,fma")))
 #include "rows.h"
 #define KIND wide
 #define FOR_KIND WIDE
 #include "rows.h"
+#undef WOVEN
 #endif
 
 /* Those of one kind. */
@@ -86,12 +88,17 @@ typedef struct {
     void (*average_down)(float *, const uint8_t *, const float *, Py_ssize_t, Py_ssize_t);
     void (*average_across)(float *, const float *, const Span *, float, Py_ssize_t);
     void (*round_off)(uint8_t *, const float *, Py_ssize_t);
+    void (*differ)(float *, const uint8_t *, const float *, Py_ssize_t);
+    void (*change)(float *, const float *, const float *, const float *, float *, Py_ssize_t);
+    void (*trust)(float *, const float *, float, float, Py_ssize_t);
+    void (*keep)(float *, const float *, const float *, Py_ssize_t);
 } Rows;
 
 #define ROWS(kind)                                                                                                     \
     (Rows) {                                                                                                           \
         decode_row_##kind, grey_row_##kind, share_row_##kind, mix_row_##kind, enlarge_rows_##kind, double_rows_##kind, \
-            finish_row_##kind, combine_rows_##kind, average_down_##kind, average_across_##kind, round_off_##kind       \
+            finish_row_##kind, combine_rows_##kind, average_down_##kind, average_across_##kind, round_off_##kind,      \
+            differ_row_##kind, change_row_##kind, trust_row_##kind, keep_row_##kind                                    \
     }
 
 static Rows fastest(void) {

@@ -1,4 +1,4 @@
-/* Loops over frames and grids for Python: what edge.coefficients, edge.upsampling and edge.apply do with calls of an
+/* Loops over frames and grids for Python: what edge.coefficients, edge.upsampling, edge.apply and edge.smoothing do with calls of an
  * image library, without the round trips through memory. What each function takes stands in edge/native/__init__.py.
  */
 #define PY_SSIZE_T_CLEAN
@@ -13,6 +13,7 @@
 #include "area.h"
 #include "doubled.h"
 #include "frame.h"
+#include "smoothed.h"
 
 /* What is wanted of one array. */
 typedef struct {
@@ -184,11 +185,69 @@ static PyObject *clear(PyObject *self, PyObject *args) {
     return done(failed, views, taken);
 }
 
+static PyObject *change(PyObject *self, PyObject *args) {
+    static const char *names[3] = {"picture", "guide", "change"};
+    static const int channels[3] = {3, 3, 0};
+    PyObject *objects[3];
+    Py_buffer views[3];
+    Wanted wanted = {"B", 3, 0, 0, 0};
+    float limit;
+    Py_ssize_t beyond = 0;
+    double total = 0;
+    int taken = 0, failed = 0;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOfO:change", &objects[0], &objects[1], &limit, &objects[2])) return NULL;
+    for (; taken < 3 && !failed; taken += !failed) {
+        wanted.format = taken ? "f" : "B";
+        wanted.channels = channels[taken];
+        wanted.writable = taken == 2;
+        failed = take(objects[taken], &views[taken], &wanted, names[taken]);
+    }
+    if (failed) return done(failed, views, taken);
+    Py_BEGIN_ALLOW_THREADS
+    failed = change_of(views[0].buf, views[1].buf, views[2].buf, wanted.rows, wanted.cells, limit, &beyond, &total);
+    Py_END_ALLOW_THREADS
+    PyObject *nothing = done(failed, views, taken);
+    Py_XDECREF(nothing);
+    double cells = (double)(wanted.rows * wanted.cells);
+    return nothing == NULL ? NULL : Py_BuildValue("(dd)", (double)beyond / cells, total / cells);
+}
+
+static PyObject *keep(PyObject *self, PyObject *args) {
+    static const char *names[5] = {"picture", "answer", "change", "guide", "kept"};
+    static const int channels[5] = {3, 7, 0, 3, 7};
+    PyObject *objects[5];
+    Py_buffer views[5];
+    Wanted wanted = {"B", 3, 0, 0, 0};
+    float past, steepness;
+    int taken = 0, failed = 0;
+    (void)self;
+    if (!PyArg_ParseTuple(
+            args, "OOOffOO:keep", &objects[0], &objects[1], &objects[2], &past, &steepness, &objects[3], &objects[4]
+        ))
+        return NULL;
+    for (; taken < 5 && !failed; taken += !failed) {
+        wanted.format = taken ? "f" : "B";
+        wanted.channels = channels[taken];
+        wanted.writable = taken > 2;
+        failed = take(objects[taken], &views[taken], &wanted, names[taken]);
+    }
+    if (failed) return done(failed, views, taken);
+    Py_BEGIN_ALLOW_THREADS
+    failed = keep_past(
+        views[0].buf, views[1].buf, views[2].buf, past, steepness, views[3].buf, views[4].buf, wanted.rows, wanted.cells
+    );
+    Py_END_ALLOW_THREADS
+    return done(failed, views, taken);
+}
+
 static PyMethodDef methods[] = {
     {"average", average, METH_VARARGS, "average(frame, out)"},
     {"decode", decode, METH_VARARGS, "decode(cell, picture, scales, limits, strength, log_gain, ...)"},
     {"twice", twice, METH_VARARGS, "twice(planes, coarse, fine, shares, out)"},
     {"clear", clear, METH_VARARGS, "clear(frame, log_gain, log_gain_mean, shift, shift_mean, light, most, out)"},
+    {"change", change, METH_VARARGS, "change(picture, guide, limit, change)"},
+    {"keep", keep, METH_VARARGS, "keep(picture, answer, change, past, steepness, guide, kept)"},
     {NULL, NULL, 0, NULL},
 };
 

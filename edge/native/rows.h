@@ -105,28 +105,55 @@ FOR_KIND static void NAMED(enlarge_rows)(
     }
 }
 
-/* The same for twice as many pixels as there are cells, where each lies a quarter of a cell from the nearer centre: cells
- * are read once, and no place is looked up. */
+/* The same for twice as many pixels as there are cells, where each lies a quarter of a cell from the nearer centre: no
+ * place is looked up. For some of the cells. */
+FOR_KIND static void NAMED(double_cells)(
+    float *restrict out, const float *restrict row, const float *restrict more, Py_ssize_t from, Py_ssize_t to,
+    Py_ssize_t cells
+) {
+    for (Py_ssize_t x = from; x < to; x++) {
+        Four here = FOUR(row + 3 * x), before = FOUR(row + 3 * (x ? x - 1 : x));
+        Four after = FOUR(row + 3 * (x + 1 < cells ? x + 1 : x));
+        Four even = here + 0.25f * (before - here), odd = here + 0.25f * (after - here);
+        *(Four *)(out + 6 * x) = more ? even + more[2 * x] : even;
+        *(Four *)(out + 6 * x + 3) = more ? odd + more[2 * x + 1] : odd;
+    }
+}
+
+/* For all of them: as many at a time as fill three registers when they are doubled. */
+FOR_KIND static void NAMED(double_row)(
+    float *restrict out, const float *restrict row, const float *restrict more, Py_ssize_t cells
+) {
+    Py_ssize_t x = 0;
+#if defined(WOVEN)
+    enum { LANES = sizeof(NAMED(Lanes)) / sizeof(float) };
+    NAMED(double_cells)(out, row, more, 0, 1, cells);
+    for (x = 1; x + LANES <= cells; x += LANES / 2) { /* what is read past the last of them lies within the row */
+        NAMED(Lanes) even[3], odd[3], values[3], added[3];
+        for (int k = 0; k < 3; k++) {
+            const float *at = row + 3 * (x + LANES * k / 6);
+            NAMED(Lanes) here = *(const NAMED(Lanes) *)at;
+            even[k] = here + 0.25f * (*(const NAMED(Lanes) *)(at - 3) - here);
+            odd[k] = here + 0.25f * (*(const NAMED(Lanes) *)(at + 3) - here);
+        }
+        NAMED(weave)(even, odd, values);
+        if (more) {
+            for (int k = 0; k < 3; k++) even[k] = *(const NAMED(Lanes) *)(more + 2 * x + LANES * k / 3);
+            NAMED(repeat)(even, added);
+            for (int k = 0; k < 3; k++) values[k] += added[k];
+        }
+        for (int k = 0; k < 3; k++) *(NAMED(Lanes) *)(out + 6 * x + LANES * k) = values[k];
+    }
+#endif
+    NAMED(double_cells)(out, row, more, x, cells, cells);
+}
+
 FOR_KIND static void NAMED(double_rows)(
     float *restrict gain, float *restrict bias, const float *restrict gain_row, const float *restrict bias_row,
     const float *restrict gain_more, const float *restrict bias_more, Py_ssize_t cells
 ) {
-    Four gain0 = FOUR(gain_row), bias0 = FOUR(bias_row), gain1 = gain0, bias1 = bias0;
-    for (Py_ssize_t x = 0; x < cells; x++) {
-        Py_ssize_t next = x + 1 < cells ? 3 * x + 3 : 3 * x;
-        Four gain2 = FOUR(gain_row + next), bias2 = FOUR(bias_row + next);
-        Four more[4] = {{0}, {0}, {0}, {0}};
-        if (gain_more)
-            for (int i = 0; i < 2; i++) {
-                more[i] += gain_more[2 * x + i];
-                more[2 + i] += bias_more[2 * x + i];
-            }
-        *(Four *)(gain + 6 * x) = gain1 + 0.25f * (gain0 - gain1) + more[0];
-        *(Four *)(gain + 6 * x + 3) = gain1 + 0.25f * (gain2 - gain1) + more[1];
-        *(Four *)(bias + 6 * x) = bias1 + 0.25f * (bias0 - bias1) + more[2];
-        *(Four *)(bias + 6 * x + 3) = bias1 + 0.25f * (bias2 - bias1) + more[3];
-        gain0 = gain1, gain1 = gain2, bias0 = bias1, bias1 = bias2;
-    }
+    NAMED(double_row)(gain, gain_row, gain_more, cells);
+    NAMED(double_row)(bias, bias_row, bias_more, cells);
 }
 
 /* gain = exp(least of log_gain and most), bias = 255 (light * (1 - gain) + shift), for a row of values. */
@@ -213,6 +240,45 @@ FOR_KIND static void NAMED(average_across)(
 /* To the nearest whole number; values lie in [0, 255]. */
 FOR_KIND static void NAMED(round_off)(uint8_t *restrict out, const float *restrict row, Py_ssize_t values) {
     for (Py_ssize_t i = 0; i < values; i++) out[i] = (uint8_t)(int)(row[i] + 0.5f);
+}
+
+/* |picture - guide|, for a row of values. */
+FOR_KIND static void NAMED(differ_row)(
+    float *restrict difference, const uint8_t *restrict picture, const float *restrict guide, Py_ssize_t values
+) {
+    for (Py_ssize_t i = 0; i < values; i++) difference[i] = fabsf((float)picture[i] - guide[i]);
+}
+
+/* The largest of a cell's three means over three rows of three cells; `sum` is room for a row and one cell at either end,
+ * beyond which the picture goes on as in a mirror that stands on the outermost cells. */
+FOR_KIND static void NAMED(change_row)(
+    float *restrict change, const float *above, const float *here, const float *below, float *restrict sum,
+    Py_ssize_t cells
+) {
+    for (Py_ssize_t i = 0; i < 3 * cells; i++) sum[3 + i] = above[i] + here[i] + below[i];
+    for (int c = 0; c < 3; c++) {
+        sum[c] = sum[(cells > 1 ? 6 : 3) + c];
+        sum[3 * (cells + 1) + c] = sum[3 * (cells > 1 ? cells - 1 : cells) + c];
+    }
+    for (Py_ssize_t i = 0; i < 3 * cells; i++) sum[i] += sum[3 + i] + sum[6 + i];
+    for (Py_ssize_t x = 0; x < cells; x++) {
+        float most = sum[3 * x] > sum[3 * x + 1] ? sum[3 * x] : sum[3 * x + 1];
+        change[x] = (most > sum[3 * x + 2] ? most : sum[3 * x + 2]) * (1.0f / 9);
+    }
+}
+
+/* past exp(-change^2 steepness), for a row of cells. */
+FOR_KIND static void NAMED(trust_row)(
+    float *restrict trust, const float *restrict change, float past, float steepness, Py_ssize_t cells
+) {
+    for (Py_ssize_t x = 0; x < cells; x++) trust[x] = past * exponential(-steepness * change[x] * change[x]);
+}
+
+/* fresh + trust (kept - fresh), for a row of values. */
+FOR_KIND static void NAMED(keep_row)(
+    float *restrict kept, const float *restrict fresh, const float *restrict trust, Py_ssize_t values
+) {
+    for (Py_ssize_t i = 0; i < values; i++) kept[i] = fresh[i] + trust[i] * (kept[i] - fresh[i]);
 }
 #undef KIND
 #undef FOR_KIND

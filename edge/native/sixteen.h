@@ -29,7 +29,15 @@ static inline void narrow_any(const Four from[4], uint8_t *to) {
 #if defined(__x86_64__)
 #include <immintrin.h>
 
+/* Numbers taken from two vectors, by their places in the first and, counted on, the second. */
+#if defined(__clang__)
+#define PICK(first, second, Places, ...) __builtin_shufflevector(first, second, __VA_ARGS__)
+#else
+#define PICK(first, second, Places, ...) __builtin_shuffle(first, second, (Places){__VA_ARGS__})
+#endif
+
 typedef float Lanes_fma __attribute__((vector_size(32), aligned(4)));
+typedef int32_t Places_fma __attribute__((vector_size(32)));
 
 __attribute__((target("avx2,fma"))) static inline void widen_fma(const uint8_t *from, Lanes_fma to[2]) {
     for (int k = 0; k < 2; k++)
@@ -42,6 +50,23 @@ __attribute__((target("avx2,fma"))) static inline void narrow_fma(const Lanes_fm
     _mm_storeu_si128((__m128i *)to, _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1)));
 }
 
+/* Of a row in which pixels of three values come from `even` and `odd` in turn, the first eight values, the next, and the
+ * third: then all begins anew. */
+__attribute__((target("avx2,fma"))) static inline void weave_fma(
+    const Lanes_fma even[3], const Lanes_fma odd[3], Lanes_fma row[3]
+) {
+    row[0] = PICK(even[0], odd[0], Places_fma, 0, 1, 2, 8, 9, 10, 3, 4);
+    row[1] = PICK(even[1], odd[1], Places_fma, 2, 8, 9, 10, 3, 4, 5, 11);
+    row[2] = PICK(even[2], odd[2], Places_fma, 9, 10, 3, 4, 5, 11, 12, 13);
+}
+
+/* Of a row in which each number stands three times, the same. */
+__attribute__((target("avx2,fma"))) static inline void repeat_fma(const Lanes_fma from[3], Lanes_fma row[3]) {
+    row[0] = PICK(from[0], from[0], Places_fma, 0, 0, 0, 1, 1, 1, 2, 2);
+    row[1] = PICK(from[1], from[1], Places_fma, 0, 1, 1, 1, 2, 2, 2, 3);
+    row[2] = PICK(from[2], from[2], Places_fma, 0, 0, 1, 1, 1, 2, 2, 2);
+}
+
 #define AVX512 "avx512f,avx512bw,avx512vl,avx512dq"
 #if defined(__clang__) /* has no such word in a target, and takes 512 bits where vectors are as wide */
 #define WIDE __attribute__((target(AVX512)))
@@ -49,6 +74,7 @@ __attribute__((target("avx2,fma"))) static inline void narrow_fma(const Lanes_fm
 #define WIDE __attribute__((target(AVX512 ",prefer-vector-width=512")))
 #endif
 typedef float Lanes_wide __attribute__((vector_size(64), aligned(4)));
+typedef int32_t Places_wide __attribute__((vector_size(64)));
 
 WIDE static inline void widen_wide(const uint8_t *from, Lanes_wide to[1]) {
     to[0] = (Lanes_wide)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)from)));
@@ -57,6 +83,18 @@ WIDE static inline void widen_wide(const uint8_t *from, Lanes_wide to[1]) {
 WIDE static inline void narrow_wide(const Lanes_wide from[1], uint8_t *to) {
     __m512i whole = _mm512_max_epi32(_mm512_cvtps_epi32((__m512)from[0]), _mm512_setzero_si512());
     _mm_storeu_si128((__m128i *)to, _mm512_cvtusepi32_epi8(whole));
+}
+
+WIDE static inline void weave_wide(const Lanes_wide even[3], const Lanes_wide odd[3], Lanes_wide row[3]) {
+    row[0] = PICK(even[0], odd[0], Places_wide, 0, 1, 2, 16, 17, 18, 3, 4, 5, 19, 20, 21, 6, 7, 8, 22);
+    row[1] = PICK(even[1], odd[1], Places_wide, 17, 18, 3, 4, 5, 19, 20, 21, 6, 7, 8, 22, 23, 24, 9, 10);
+    row[2] = PICK(even[2], odd[2], Places_wide, 2, 16, 17, 18, 3, 4, 5, 19, 20, 21, 6, 7, 8, 22, 23, 24);
+}
+
+WIDE static inline void repeat_wide(const Lanes_wide from[3], Lanes_wide row[3]) {
+    row[0] = PICK(from[0], from[0], Places_wide, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5);
+    row[1] = PICK(from[1], from[1], Places_wide, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5);
+    row[2] = PICK(from[2], from[2], Places_wide, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 5);
 }
 #endif
 

@@ -95,4 +95,16 @@ halved = np.rint((fine[::2, :, 0].astype(float) + fine[1::2, :, 0]) / 2)
 for plane, doubled in zip(planes, out, strict=True):
     wide = doubled_along_rows(plane, coarse[..., 0], halved)
     apart = max(apart, float(np.abs(doubled - doubled_along_rows(wide.T, halved.T, fine[..., 0].T).T).max()))
+
+guide, changed = rng.uniform(0, 255, (6, 20, 3)).astype(np.float32), np.empty((6, 20), np.float32)
+picture = np.clip(np.rint(guide + rng.normal(0, 9, guide.shape)), 0, 255).astype(np.uint8)
+answer, kept = rng.normal(0, 2, (2, 6, 20, 7)).astype(np.float32)
+difference = np.pad(np.abs(picture.astype(float) - guide), [(1, 1), (1, 1), (0, 0)], mode="reflect")
+exact = sum(difference[y : y + 6, x : x + 20] for y in range(3) for x in range(3)).max(axis=2) / 9
+beyond, mean = loops.change(picture, guide, 8.0, changed)
+apart = max(apart, float(np.abs(changed - exact).max()), abs(beyond - (exact > 8).mean()), abs(mean - exact.mean()))
+trust = (0.8 * np.exp(-((exact / 14) ** 2)))[..., None]
+smooth, guided = answer + trust * (kept.astype(float) - answer), picture + trust * (guide.astype(float) - picture)
+loops.keep(picture, answer, changed, 0.8, 1 / 14**2, guide, kept)
+apart = max(apart, float(np.abs(kept - smooth).max()), float(np.abs(guide - guided).max()) / 255)
 print(json.dumps({"machine": platform.machine(), "largest": largest, "apart": apart}))
