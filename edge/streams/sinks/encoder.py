@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
@@ -150,6 +151,7 @@ class Encoder:
         # 4:2:0 has even sizes; odd ones keep every pixel in 4:4:4.
         context.pix_fmt = "yuv420p" if info.width % 2 == info.height % 2 == 0 else "yuv444p"
         context.time_base = self._time_base = info.time_base
+        context.thread_count = _processors()  # x264 by itself takes half as many again, which only take turns
         context.max_b_frames = 0  # so that time stamps begin where the first frame's does
         context.gop_size = max(1, round(2 * float(info.rate or 30)))
         if "bitrate" in self._options:
@@ -197,6 +199,11 @@ class Encoder:
         if what == "cannot write" and not self._timeouts_s:
             return SinkError(message)
         return SinkLost(message)
+
+
+def _processors() -> int:
+    """How many this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _bits(text: str) -> int:
