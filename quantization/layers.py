@@ -87,6 +87,14 @@ def entrances(model: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def pooled(model: Any) -> tuple[str, ...]:
+    """Names of the layers that see the whole picture as one pixel: what it was pooled to.
+
+    They cost next to nothing in float, and what they round every pixel feels.
+    """
+    return tuple(layer.name for layer in layers(model) if layer.parameters and layer.macs == layer.parameters)
+
+
 def fine(model: Any) -> tuple[str, ...]:
     """Names of the layers with maps finer than a quarter of the picture's width, and at a quarter on the way out.
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from edge import command
 from edge.errors import EdgeError
-from quantization.layers import entrances, heads, left_out
+from quantization.layers import entrances, heads, left_out, pooled
 from quantization.ranges import PERCENTILE
 from targets import Artefact, BuildOptions
 from targets.openvino.runtime import import_nncf, import_openvino
@@ -64,8 +64,9 @@ def _quantized(ir: Any, model: SourceModel, options: BuildOptions) -> tuple[Any,
     graph = command.require("onnx", "export").load(model.onnx)
     # The last layers of a grid model put out logarithms of gains: around gain 1 every step of an INT8 grid shows.
     # They are convolutions on few channels, and cost next to nothing in float. What the first layers round, all others
-    # see: 8 bits of a whole picture's range are coarse for the difference between clear air and thin haze.
-    own = (*heads(graph), *entrances(graph)) if model.card.kind == "grid" else ()
+    # see: 8 bits of a whole picture's range are coarse for the difference between clear air and thin haze; and what is
+    # told of the whole picture, all pixels feel.
+    own = (*heads(graph), *entrances(graph), *pooled(graph)) if model.card.kind == "grid" else ()
     kept = tuple(dict.fromkeys((*own, *options.float_layers)))
     options.say(f"INT8 by NNCF from {len(options.calibration)} pictures; in float: {', '.join(kept) or 'none'}")
     method = options.ranges or RANGES
@@ -119,6 +120,41 @@ def _as_input(picture: np.ndarray) -> np.ndarray:
     return (picture.transpose(2, 0, 1)[None] / 255).astype(np.float32)
 
 
+def _scale_within_weights(ir: Any) -> float | None:
+    """Where a picture in [0, 1] is only scaled and shifted before a float convolution, make that expect grey levels
+    less a number, which is given back; None where it is otherwise, and nothing changes.
+
+    A scale that is left to the runtime comes between turning the picture to NCHW and the convolution, which wants it as
+    it was: a subtraction does not, and both turns cancel out.
+    """
+    from openvino import opset13 as ops
+
+    factor, offset, value = 1.0, 0.0, ir.inputs[0]
+    while True:
+        users = list(value.get_target_inputs())
+        if len(users) != 1:
+            return None
+        node = users[0].get_node()
+        kind, other = node.get_type_name(), node.input_value(1).get_node() if len(node.inputs()) > 1 else None
+        if kind == "Convolution" or other is None or other.get_type_name() != "Constant":
+            break
+        numbers = np.asarray(other.data, np.float64)
+        if kind not in ("Multiply", "Add", "Subtract") or numbers.size != 1:
+            return None
+        number = float(numbers.reshape(()))
+        if kind == "Multiply":
+            factor, offset = factor * number, offset * number
+        else:
+            offset += number if kind == "Add" else -number
+        value = node.output(0)
+    if kind != "Convolution" or other is None or other.get_type_name() != "Constant" or not factor:
+        return None
+    weights = np.asarray(other.data, np.float32) * np.float32(factor / 255)
+    node.input(1).replace_source_output(ops.constant(weights).output(0))
+    node.input(0).replace_source_output(ir.inputs[0])
+    return -255 * offset / factor
+
+
 def _number(ir: Any) -> None:
     """Name nodes without a name by their place; OpenVINO numbers them by all that the process made before."""
     for place, node in enumerate(ir.get_ordered_ops()):
@@ -131,10 +167,15 @@ def _with_uint8_border(ov: ModuleType, ir: Any, kind: str) -> Any:
     from openvino import opset13 as ops
     from openvino.preprocess import PrePostProcessor
 
+    centre = _scale_within_weights(ir)
     ppp = PrePostProcessor(ir)
     ppp.input().tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC"))
     ppp.input().model().set_layout(ov.Layout("NCHW"))
-    ppp.input().preprocess().convert_element_type(ov.Type.f32).scale(255.0)
+    steps = ppp.input().preprocess().convert_element_type(ov.Type.f32)
+    if centre is None:
+        steps.scale(255.0)
+    else:
+        steps.custom(lambda picture: ops.add(picture, np.float32(-centre)).output(0))  # a step of its own turns it first
 
     def to_grey_levels(output: Any) -> Any:
         scaled = ops.round(ops.multiply(output, np.float32(255)), "half_to_even")

@@ -10,6 +10,7 @@ import numpy as np
 from edge.bundle import Bundle
 from targets.openvino.build import WEIGHTS, XML
 from targets.openvino.network import INTEGER, SHORT_NAMES, _place, _settings
+from targets.openvino.processor import reform
 from targets.openvino.runtime import import_openvino
 
 RUNS = 30
@@ -33,6 +34,7 @@ def layer_times(
     core = ov.Core()
     place = _place(core, device)
     model = core.read_model(bundle.files[XML], bundle.files[WEIGHTS])
+    reform(model, place)
     settings = {**_settings(bundle.manifest.precision, place, threads), "PERF_COUNT": True}
     request = core.compile_model(model, place, settings).create_infer_request()
     times: dict[tuple[str, str, str], list[float]] = defaultdict(list)
@@ -51,6 +53,7 @@ def kernels(bundle: Bundle, device: str) -> dict[str, dict[str, int]]:
     core = import_openvino().Core()
     place = _place(core, device)
     model = core.read_model(bundle.files[XML], bundle.files[WEIGHTS])
+    reform(model, place)
     compiled = core.compile_model(model, place, _settings(bundle.manifest.precision, place, 1))
     found: dict[str, Counter[str]] = {}
     for operation in compiled.get_runtime_model().get_ops():

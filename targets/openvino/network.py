@@ -12,6 +12,7 @@ from edge.errors import BundleError, DeviceUnavailable
 from targets.cache import cache_folder
 from targets.openvino.ahead import imported, last_line
 from targets.openvino.build import WEIGHTS, XML
+from targets.openvino.processor import reform
 from targets.openvino.runtime import import_openvino, plugins
 
 INTEGER = ("i8", "u8")
@@ -33,6 +34,7 @@ class OpenVINONetwork:
                 model = core.read_model(bundle.files[XML], bundle.files[WEIGHTS])
             except (KeyError, RuntimeError) as error:
                 raise BundleError(f"{bundle.path}: OpenVINO cannot read its model ({last_line(error)})") from error
+            reform(model, place)
         self.load_ms = (time.perf_counter() - start) * 1e3
         start = time.perf_counter()
         if compiled is None:
