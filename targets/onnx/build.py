@@ -8,7 +8,7 @@ from typing import Any
 from edge import command
 from edge.errors import EdgeError
 from quantization import qdq
-from quantization.layers import heads
+from quantization.layers import heads, pooled
 from quantization.ranges import BEST
 from targets import Artefact, BuildOptions
 from targets.onnx.border import with_uint8_border
@@ -52,7 +52,8 @@ def _quantized(
         tools |= {name: version(name) for name in distributions}
         return made, notes
     # The last layers of a grid model put out logarithms of gains, and cost next to nothing in float.
-    kept = tuple(dict.fromkeys((*(heads(graph) if model.card.kind == "grid" else ()), *options.float_layers)))
+    own = (*heads(graph), *pooled(graph)) if model.card.kind == "grid" else ()
+    kept = tuple(dict.fromkeys((*own, *options.float_layers)))
     options.say(f"INT8 by ONNX Runtime from {len(options.calibration)} pictures; in float: {', '.join(kept) or 'none'}")
     method = options.ranges or BEST[model.card.kind]
     made = qdq.quantized(model.onnx, options.calibration, qdq.PROCESSOR, method, kept)
