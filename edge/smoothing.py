@@ -48,6 +48,7 @@ class Smoother:
         self._guide: np.ndarray | None = None
         self._cell: np.ndarray | None = None
         self._airlight: np.ndarray | None = None
+        self._change = np.empty((0, 0), np.float32)
 
     def __call__(self, picture: np.ndarray, cell: np.ndarray, airlight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Smooth one answer.
@@ -93,7 +94,7 @@ class Smoother:
         # The image library on whole planes: a third of the time of numpy on interleaved channels.
         difference = cv2.absdiff(picture.astype(np.float32), guide)
         red, green, blue = cv2.split(cv2.blur(difference, (3, 3)))
-        self._change = cv2.max(cv2.max(red, green), blue)
+        cv2.max(cv2.max(red, green), blue, self._change)
         return np.count_nonzero(self._change > CUT_LEVELS) / self._change.size, cv2.mean(self._change)[0]
 
 

@@ -175,7 +175,9 @@ def _with_uint8_border(ov: ModuleType, ir: Any, kind: str) -> Any:
     if centre is None:
         steps.scale(255.0)
     else:
-        steps.custom(lambda picture: ops.add(picture, np.float32(-centre)).output(0))  # a step of its own turns it first
+        steps.custom(
+            lambda picture: ops.add(picture, np.float32(-centre)).output(0)
+        )  # a step of its own turns it first
 
     def to_grey_levels(output: Any) -> Any:
         scaled = ops.round(ops.multiply(output, np.float32(255)), "half_to_even")

@@ -65,7 +65,7 @@ def _shuffle_row_by_row(shuffle: Any) -> None:
     weights, bias = (_constant(value) for value in (convolution.input_value(1), sum_.input_value(1)))
     if (
         turned.get_type_name() != "Transpose"
-        or list(_constant(turned.input_value(1))) != [0, 2, 3, 1]
+        or not np.array_equal(_constant(turned.input_value(1)), [0, 2, 3, 1])
         or convolution.get_type_name() != "Convolution"
         or weights is None
         or bias is None
@@ -79,9 +79,7 @@ def _shuffle_row_by_row(shuffle: Any) -> None:
     order = np.arange(len(weights)).reshape(channels, times, times).transpose(1, 2, 0).reshape(times, -1)
     rows = []
     for number, of_row in enumerate(order):
-        row = ops.convolution(
-            convolution.input_value(0), ops.constant(weights[of_row]), [1, 1], [0, 0], [0, 0], [1, 1]
-        )
+        row = ops.convolution(convolution.input_value(0), ops.constant(weights[of_row]), [1, 1], [0, 0], [0, 0], [1, 1])
         row.set_friendly_name(f"{sum_.get_friendly_name()}/{number}")
         row = ops.add(row, ops.constant(bias.reshape(-1)[of_row].reshape(1, -1, 1, 1)))
         row = ops.transpose(row, np.array([0, 2, 3, 1]))
@@ -90,7 +88,8 @@ def _shuffle_row_by_row(shuffle: Any) -> None:
     _put_in_place(made, turned)
 
 
-def _constant(value: Any) -> np.ndarray | None:
+def _constant(value: Any) -> Any:
+    """The array, None where it is not a constant."""
     node = value.get_node()
     return np.array(node.data) if node.get_type_name() == "Constant" else None
 
