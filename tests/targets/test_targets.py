@@ -11,6 +11,8 @@ import edge
 import targets
 from edge.bundle import Bundle
 from edge.errors import DeviceUnavailable, EdgeError, MissingPackage
+from quantization.calibration import made_set
+from targets.source import SourceModel
 
 OWN_HERE = ("openvino", "onnx")
 
@@ -69,8 +71,6 @@ def test_a_frame_network_rounds_to_the_nearest_grey_level(frame_bundle, frame_so
 
 @pytest.fixture(scope="module")
 def int8(grid_source):
-    from quantization.calibration import made_set
-
     calibration = made_set(grid_source.card.width, grid_source.card.height, "grid", pictures=4)
     return targets.load("openvino").build(grid_source, targets.BuildOptions("int8", calibration))
 
@@ -78,6 +78,21 @@ def int8(grid_source):
 def test_all_but_the_first_layer_and_those_before_the_coefficients_are_quantized(int8):
     assert [name.split("/")[0] for name in int8.notes["float_layers"]] == ["last", "airlight_conv", "first"]
     assert b'precision="I8"' in int8.files["model.xml"] or b'element_type="i8"' in int8.files["model.xml"]
+
+
+def test_what_is_told_of_the_whole_picture_stays_float_in_the_shipped_model():
+    import onnx
+
+    from edge.export import SHIPPED
+    from quantization.layers import pooled
+
+    edge = SourceModel.read(SHIPPED["edge"])
+    names = pooled(onnx.load(edge.onnx))
+    assert names == ("first.0.0", "first.1.0", "whole.0.0", "whole.1.0", "airlight")
+    calibration = made_set(edge.card.width, edge.card.height, "grid", pictures=2)
+    for target in ("openvino", "onnx"):
+        built = targets.load(target).build(edge, targets.BuildOptions("int8", calibration))
+        assert set(names) <= set(built.notes["float_layers"])
 
 
 def test_int8_really_runs_in_int8(int8, openvino_bundle):
