@@ -3,7 +3,7 @@
 A slow-down of the code moves the whole distribution of frame times, its fast end too; a busy neighbour moves the
 slow end and leaves the fast one. So the least of three ratios counts (5th, 25th and 50th percentile), each with a
 block bootstrap that knows of slow drifts. An alarm asks for two things: the ratio is nearer to a slow-down worth
-knowing than to none (`MARGIN`, more where the baseline holds several runs of the same thing that differ by more), and its
+knowing than to none (`MARGIN`, more where the baseline holds several runs of one thing that differ by more), and its
 interval leaves out what two runs usually differ by, which no interval of one run can know (`BETWEEN_RUNS`).
 Runs that were throttled or crowded prove nothing, and are said to prove nothing.
 """

@@ -157,7 +157,9 @@ class DracoGrid(nn.Module):
         if self.attdrn is not None:
             features = self.attdrn(features)
         correction = self.cell(features)
-        finer = F.interpolate(cell, correction.shape[2:], mode="bilinear", align_corners=False)
+        finer = cell
+        if cell.shape[2:] != correction.shape[2:]:
+            finer = F.interpolate(cell, correction.shape[2:], mode="bilinear", align_corners=False)
         light_correction = self.airlight(features.mean((2, 3), keepdim=True)).flatten(1)
         light_correction = F.pad(light_correction, (0, airlight.shape[1] - 3))  # what is said of detail stays
         return (finer + correction, airlight + light_correction), (cell, airlight)
