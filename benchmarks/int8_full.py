@@ -86,11 +86,13 @@ class Compiled:
 
     def __init__(self, bundle: Bundle, hint: str) -> None:
         from targets.openvino.build import WEIGHTS, XML
+        from targets.openvino.processor import reform
         from targets.openvino.runtime import import_openvino
 
         core = import_openvino().Core()
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": hint}
         model = core.read_model(bundle.files[XML], bundle.files[WEIGHTS])
+        reform(model, "CPU")
         self._request = core.compile_model(model, "CPU", settings).create_infer_request()
         self._picture = self._request.get_input_tensor().data[0]
 
