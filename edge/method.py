@@ -72,7 +72,7 @@ class GridMethod:
             raise ModelFault("the model's answer is not finite")
         means = self._grid.on_grid(*cell.shape[:2])
         if self.smoother is not None:
-            cell, airlight = self.smoother(small if means is None else means, cell, airlight)
+            cell, airlight = self.smoother(small if means is None else means, cell, airlight, frame)
         self.cell = cell
         answered = time.perf_counter()
         out = self._grid.clear(frame, self._decode(cell, airlight, strength, means, self._grid.sharpen), out)

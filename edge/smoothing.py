@@ -2,7 +2,8 @@
 
 Haze changes slowly, and what the network says of it should too. Each cell's coefficients are averaged
 exponentially over time, but only as far as the picture in that cell stayed the same: where something moves, the new
-answer counts at once, and at a cut everything starts anew. So there is no lag, and no trail behind what moves.
+answer counts at once, and at a cut everything starts anew. So there is no lag, and no trail behind what moves. Noise
+that is in the frames themselves is not smoothed, but enlarged less (`edge.noise`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import cv2
 import numpy as np
 
 from edge import native
+from edge.noise import NoiseMeter
 
 CHANGE_LEVELS = 14.0  # a cell that changed by so many grey levels keeps 1/e of what its past would count for
 STEEPNESS = 1 / CHANGE_LEVELS**2
@@ -37,7 +39,7 @@ class Smoother:
     """
 
     def __init__(self, seconds: float, loops: native.Loops | None = native.loops) -> None:
-        self._loops = loops
+        self._loops, self._noise = loops, NoiseMeter()
         self.seconds = seconds
         self.step_s = 1 / 30
         self.cuts = 0
@@ -49,13 +51,17 @@ class Smoother:
         self._cell: np.ndarray | None = None
         self._airlight: np.ndarray | None = None
         self._change = np.empty((0, 0), np.float32)
+        self._noise.reset()
 
-    def __call__(self, picture: np.ndarray, cell: np.ndarray, airlight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(
+        self, picture: np.ndarray, cell: np.ndarray, airlight: np.ndarray, frame: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Smooth one answer.
 
         Args:
             picture: uint8 RGB (H, W, 3), what the network saw, or its means over the cells, uint8 RGB (h, w, 3).
             cell: float32 (h, w, 7), airlight: float32 (3,) or (4,), what it said.
+            frame: the whole frame, uint8 RGB, for its noise; None where that is not to count.
 
         Returns:
             Both, averaged; the arrays are kept here, must not be written to, and change with the next call.
@@ -66,12 +72,13 @@ class Smoother:
         height, width = cell.shape[:2]
         if picture.shape[:2] != (height, width):
             picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+        picture, cell = np.ascontiguousarray(picture), np.ascontiguousarray(cell)
         if self._guide is None or self._cell is None or self._airlight is None or self._cell.shape != cell.shape:
-            return self._begin(picture, cell, airlight)
+            return self._begin(picture, cell, airlight, frame)
         beyond, mean = self._compare(picture, self._guide)
         if beyond > CUT_SHARE or (mean > UNLIKE_LEVELS and _likeness(picture, self._guide) < UNLIKE):
             self.cuts += 1
-            return self._begin(picture, cell, airlight)
+            return self._begin(picture, cell, airlight, frame)
         past = math.exp(-max(self.step_s, 0.0) / self.seconds)
         if self._loops is None:
             trust = past * cv2.exp(cv2.multiply(self._change, self._change, scale=-STEEPNESS))
@@ -80,12 +87,24 @@ class Smoother:
         else:
             self._loops.keep(picture, cell, self._change, past, STEEPNESS, self._guide, self._cell)
         self._airlight = (airlight + past * (self._airlight - airlight)).astype(airlight.dtype)
-        return self._cell, self._airlight
+        return self._cell, self._calmed(self._airlight, frame)
 
-    def _begin(self, picture: np.ndarray, cell: np.ndarray, airlight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _begin(
+        self, picture: np.ndarray, cell: np.ndarray, airlight: np.ndarray, frame: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        self._noise.reset()
         self._guide, self._cell, self._airlight = picture.astype(np.float32), cell.copy(), airlight.copy()
         self._change = np.empty(cell.shape[:2], np.float32)
-        return self._cell, self._airlight
+        return self._cell, self._calmed(self._airlight, frame)
+
+    def _calmed(self, airlight: np.ndarray, frame: np.ndarray | None) -> np.ndarray:
+        """The airlight, asking for as much less of fine detail as is noise; one that asks for none in particular has
+        three values, and asks by the fourth."""
+        if frame is None:
+            return airlight
+        said = min(max(float(airlight[3]), -20.0), 20.0) if airlight.size > 3 else 0.0
+        less = self._noise(frame) / (1 + math.exp(-said))  # a share of two, as edge.coefficients takes it
+        return np.append(airlight[:3], np.float32(math.log(less / (1 - less))))
 
     def _compare(self, picture: np.ndarray, guide: np.ndarray) -> tuple[float, float]:
         """The share of cells that are another scene's, and the mean change in grey levels."""
