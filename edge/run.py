@@ -80,7 +80,8 @@ def parser() -> argparse.ArgumentParser:
         "--smooth",
         type=float,
         metavar="SECONDS",
-        help="average the model's answer over this time, 0 for not at all (default: 0.2 for video, 0 for pictures)",
+        help="average the model's answer over this time, and enlarge noise less; 0 for not at all (default: 0.2 for "
+        "video, 0 for pictures)",
     )
     look.add_argument("--auto", action="store_true", help="let the model rest while the air is clear")
     pace = p.add_argument_group("pace")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 examples:
-  python -m training.evaluate --checkpoint runs/draco/best.safetensors --data pictures/outdoor_val
+  python -m training.evaluate --checkpoint runs/full/best.safetensors --data pictures/outdoor_val
   python -m training.evaluate --bundle edge-m-openvino-int8 --data pictures/real_test --json scores.json
   python -m training.evaluate --baseline dark-channel --data pictures/real_test --groups
   python -m training.evaluate --checkpoint released.safetensors --data pictures/nh --protocol paper256
