@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from edge import command
 from edge.errors import EdgeError
+from quantization.layers import heads, pooled
 from targets import BuildOptions
 from targets.source import SourceModel
 
@@ -48,9 +50,13 @@ def quantized(model: SourceModel, options: BuildOptions) -> tuple[Any, dict[str,
     network = network.fuse() if hasattr(network, "fuse") else network
     network = (Predict(network) if card.kind == "grid" else network).eval()
     example = torch.zeros(1, 3, card.height, card.width)
-    options.say(f"INT8 by neural-compressor from {len(options.calibration)} pictures")
+    graph = command.require("onnx", "export").load(model.onnx)
+    kept = tuple(dict.fromkeys((*heads(graph), *pooled(graph)))) if card.kind == "grid" else ()
+    options.say(
+        f"INT8 by neural-compressor from {len(options.calibration)} pictures; in float: {', '.join(kept) or 'none'}"
+    )
     with _quiet(), torch.no_grad():
-        prepared = work.prepare(exporting.export(network, (example,)), work.get_default_static_config())
+        prepared = work.prepare(exporting.export(network, (example,)), _configuration(work, kept))
         for picture in command.progress(options.calibration, len(options.calibration), "calibration picture"):
             prepared(torch.from_numpy(picture).permute(2, 0, 1)[None] / 255)
         converted = work.convert(prepared)
@@ -62,13 +68,25 @@ def quantized(model: SourceModel, options: BuildOptions) -> tuple[Any, dict[str,
     options.say(f"{nodes['exported']} nodes exported, {nodes['cleaned']} after {how}")
     return (
         cleaned,
-        {"quantizer": "neural-compressor", "qdq_nodes": nodes, "float_layers": []},
+        {"quantizer": "neural-compressor", "qdq_nodes": nodes, "float_layers": list(kept)},
         (
             "neural-compressor",
             "torch",
             "torchao",
         ),
     )
+
+
+def _configuration(work: Any, float_layers: Iterable[str]) -> Any:
+    """Ranges from histograms of all that was seen, and layers that stay float.
+
+    The tool's own default is a moving average of the pictures' extremes, which forgets those that reach furthest: clear
+    pictures came out at 21 dB where float32 keeps them at 45.
+    """
+    made = work.StaticQuantConfig(act_algo="kl")
+    for name in float_layers:
+        made.set_local(f"model.{name}", work.StaticQuantConfig(w_dtype="fp32", act_dtype="fp32"))
+    return made
 
 
 def _without_empty_clips(model: Any) -> Any:
