@@ -20,9 +20,10 @@ def reform(model: Any, place: str) -> None:
     """Replace in an `openvino.Model` what a processor computes faster otherwise; the answers stay the same.
 
     Args:
-        place: the device that it is compiled for; for others than an x86 processor nothing changes.
+        place: the device that it is compiled for; for others than an x86 processor nothing changes, nor in a model whose
+            shapes are open.
     """
-    if place != "CPU" or platform.machine() not in ("x86_64", "AMD64"):
+    if place != "CPU" or platform.machine() not in ("x86_64", "AMD64") or model.is_dynamic():
         return
     for kind, form in FORMS:
         for operation in model.get_ordered_ops():

@@ -123,6 +123,13 @@ def test_what_is_something_else_stays(model):
     assert [kind for kind in kinds(model) if kind in kept] == before
 
 
+def test_a_model_whose_shapes_are_open_stays():
+    model = enlarged(4, 5, (8, 10))
+    model.reshape([1, 5, -1, -1])
+    processor.reform(model, "CPU")
+    assert "Interpolate" in kinds(model)
+
+
 @pytest.mark.parametrize("place", ["NPU", "GPU.0", "AUTO:CPU,GPU"])
 def test_for_other_devices_nothing_changes(place):
     model = enlarged(4, 5, (8, 10))
