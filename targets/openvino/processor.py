@@ -20,8 +20,8 @@ def reform(model: Any, place: str) -> None:
     """Replace in an `openvino.Model` what a processor computes faster otherwise; the answers stay the same.
 
     Args:
-        place: the device that it is compiled for; for others than an x86 processor nothing changes, nor in a model whose
-            shapes are open.
+        place: the device that it is compiled for; for others than an x86 processor nothing changes, nor does a model
+            whose shapes are open.
     """
     if place != "CPU" or platform.machine() not in ("x86_64", "AMD64") or model.is_dynamic():
         return
