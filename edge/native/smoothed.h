@@ -7,7 +7,7 @@ static int change_of(
     Py_ssize_t *beyond, double *total
 ) {
     Py_ssize_t values = 3 * cells;
-    float *room = malloc((size_t)(4 * values + 6) * sizeof(float));
+    float *room = malloc((size_t)(4 * values + 6) * sizeof(float)); /* three rows, and one with a cell at either end */
     if (room == NULL) return -1;
     Rows loops = fastest();
     float *kept[3] = {room, room + values, room + 2 * values}, *sum = room + 3 * values;
@@ -30,7 +30,7 @@ static int change_of(
     return 0;
 }
 
-/* Each of `values` a cell, `count` times. */
+/* Each cell's value, `count` times. */
 static void spread_row(float *restrict wide, const float *restrict row, int count, Py_ssize_t cells) {
     for (Py_ssize_t x = 0; x < cells; x++)
         for (int i = 0; i < count; i++) wide[count * x + i] = row[x];
@@ -42,8 +42,9 @@ static int keep_past(
     const uint8_t *picture, const float *answer, const float *change, float past, float steepness, float *guide,
     float *kept, Py_ssize_t rows, Py_ssize_t cells
 ) {
-    float *trust = malloc((size_t)(11 * cells) * sizeof(float)), *wide = trust + cells, *seen = wide + 7 * cells;
+    float *trust = malloc((size_t)(11 * cells) * sizeof(float));
     if (trust == NULL) return -1;
+    float *wide = trust + cells, *seen = wide + 7 * cells;
     Rows loops = fastest();
     for (Py_ssize_t y = 0; y < rows; y++) {
         Py_ssize_t first = y * cells;
