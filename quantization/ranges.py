@@ -1,7 +1,8 @@
 """Ranges of an ONNX model's tensors over calibration pictures, by ONNX Runtime's calibrators, in constant memory.
 
 The calibrators keep what they are given until they are asked for the ranges: with some hundred pictures that is the
-whole network's intermediate results some hundred times. Here they get one picture at a time and merge.
+whole network's intermediate results some hundred times. Here they get one picture at a time and merge. Their histograms
+grow with every picture that reaches further than those before; here they are told the extremes first.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import io
 import itertools
 import tempfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ PERCENTILE = 99.99
 BEST = {"grid": "percentile", "frame": "minmax"}
 # A tensor that is always the same (a ReLU that never fires) has no range; some runtimes refuse a scale of 0.
 LEAST_SPAN = 1 / 64
+BINS = {"percentile": 1 << 13, "entropy": 1 << 10}  # of a histogram, from one extreme to the other
 LARGEST_WHOLE = 1 << 15  # values of a map of which nothing is cut off
 
 
@@ -48,9 +50,10 @@ def collected(prepared: Path, pictures: Collection[np.ndarray], method: str, sym
 
     if method not in METHODS:
         raise EdgeError(f"there is no way {method!r} to take ranges; choose one of {', '.join(METHODS)}")
-    name, found = _calibrated(prepared, pictures, method, symmetric)
+    name, found = _calibrated(prepared, pictures, "minmax", symmetric)
     if method != "minmax":
-        extremes = _calibrated(prepared, pictures, "minmax", symmetric)[1]
+        extremes = found
+        found = _calibrated(prepared, pictures, method, symmetric, extremes)[1]
         found |= {key: extremes[key] for key in _small(prepared) if key in found and key in extremes}
     bounds = _known(prepared)
     settled = {key: _settled(*span, *bounds.get(key, (-np.inf, np.inf))) for key, span in found.items()}
@@ -61,11 +64,19 @@ def collected(prepared: Path, pictures: Collection[np.ndarray], method: str, sym
 
 
 def _calibrated(
-    prepared: Path, pictures: Iterable[np.ndarray], method: str, symmetric: bool
+    prepared: Path,
+    pictures: Iterable[np.ndarray],
+    method: str,
+    symmetric: bool,
+    extremes: Mapping[str, tuple[float, float]] | None = None,
 ) -> tuple[str, dict[str, tuple[float, float]]]:
-    """Name of the input, and what one of ONNX Runtime's calibrators says of each tensor."""
+    """Name of the input, and what one of ONNX Runtime's calibrators says of each tensor.
+
+    Args:
+        extremes: of each tensor, for the methods that count a histogram.
+    """
     from onnxruntime.quantization import CalibrationMethod
-    from onnxruntime.quantization.calibrate import create_calibrator
+    from onnxruntime.quantization.calibrate import HistogramCollector, create_calibrator
 
     kind, settings = {
         "minmax": (CalibrationMethod.MinMax, {}),
@@ -78,6 +89,22 @@ def _calibrated(
             prepared, None, f"{folder}/augmented.onnx", kind, extra_options={**settings, "symmetric": symmetric}
         )
         name = calibrator.infer_session.get_inputs()[0].name
+        if extremes is not None:
+            calibrator.collector = HistogramCollector(
+                method=method,
+                symmetric=symmetric,
+                num_bins=BINS[method],
+                num_quantized_bins=calibrator.num_quantized_bins,
+                percentile=PERCENTILE,
+                scenario=calibrator.scenario,
+            )
+            absolute = symmetric and method == "percentile"
+            calibrator.collector.collect(
+                {
+                    key: np.array([0 if absolute else low, max(-low, high) if absolute else high], np.float32)
+                    for key, (low, high) in extremes.items()
+                }
+            )
         seen = False
         for picture in pictures:
             calibrator.collect_data(_reader(picture, name))

@@ -69,12 +69,15 @@ def save_checkpoint(
     model: str,
     configuration: Mapping[str, Any],
     provenance: Mapping[str, Any] | None = None,
+    dtype: torch.dtype | None = None,
 ) -> Path:
     """Write a module's state with what it is; whole or not at all, in place of an older file.
 
     Args:
         model, configuration: so that `models.build(model, configuration)` gives the module's form again.
         provenance: JSON types only.
+        dtype: what floating-point tensors are stored in; None stores them as they are. A model that is built from the
+            file has its own dtype again.
 
     Raises:
         CheckpointError: the file cannot be written (a full disk, no such folder); an older one is still there.
@@ -85,7 +88,8 @@ def save_checkpoint(
         "configuration": json.dumps(dict(configuration), sort_keys=True),
         "provenance": json.dumps(dict(provenance or {}), sort_keys=True),
     }
-    write_whole(path, tensors_to_bytes(module.state_dict(), metadata))
+    state = {name: t.to(dtype) if t.is_floating_point() else t for name, t in module.state_dict().items()}
+    write_whole(path, tensors_to_bytes(state, metadata))
     return Path(path)
 
 

@@ -38,6 +38,7 @@ from edge.errors import EdgeError
 from training.models import MODELS, nearest
 
 PRECISIONS = ("fp32", "bf16", "fp16")
+STORED = ("fp32", "fp16")
 
 
 class ConfigError(EdgeError):
@@ -78,7 +79,10 @@ class TrainingConfig:
         clip: largest norm of the gradient; 0 for no limit.
         ema: how much of the averaged weights is kept at each step; 0 keeps no average.
         stochastic_depth: how often a residual block of a grid model is left out for a picture.
+        whole_dropout: how much of what a grid model says of the whole picture is left out (dropout, Srivastava et al.
+            2014).
         precision: ``fp32``, ``bf16`` or ``fp16`` (autocast; fp16 on CUDA only).
+        stored: precision of the weights in the best and the last checkpoint; ``fp16`` halves the files.
         channels_last: keep pictures and weights with the channel innermost.
         workers: processes that prepare pictures; 0 prepares them in between.
         report_every, save_every: steps between lines of the log, and between saves.
@@ -94,7 +98,9 @@ class TrainingConfig:
     clip: float = 1.0
     ema: float = 0.999
     stochastic_depth: float = 0.0
+    whole_dropout: float = 0.0
     precision: str = "fp32"
+    stored: str = "fp32"
     channels_last: bool = True
     workers: int = 1
     report_every: int = 50
@@ -222,11 +228,13 @@ def _check(run: RunConfig, where: str) -> None:
     if training.precision not in PRECISIONS:
         choice = nearest(training.precision, PRECISIONS)
         raise ConfigError(f"{where}: training.precision is {training.precision!r}{choice}")
+    if training.stored not in STORED:
+        raise ConfigError(f"{where}: training.stored is {training.stored!r}{nearest(training.stored, STORED)}")
     for key in ("steps", "batch", "report_every", "save_every"):
         _at_least(where, f"training.{key}", getattr(training, key), 1)
     for key in ("learning_rate", "final_rate", "warmup", "weight_decay", "clip", "workers"):
         _at_least(where, f"training.{key}", getattr(training, key), 0)
-    for key in ("ema", "stochastic_depth"):
+    for key in ("ema", "stochastic_depth", "whole_dropout"):
         if not 0 <= getattr(training, key) < 1:
             raise ConfigError(f"{where}: training.{key} is {getattr(training, key)}; it lies in [0, 1)")
     for side in training.size:

@@ -36,6 +36,17 @@ def test_a_model_comes_back_bit_for_bit(saved):
     assert (held.model, held.configuration, held.provenance) == ("grid", SMALL, {"scores": {"mine": 1.5}})
 
 
+def test_a_model_can_be_stored_in_half_precision(tmp_path, saved):
+    path, model = saved
+    half = save_checkpoint(tmp_path / "half.safetensors", model, "grid", SMALL, {}, torch.float16)
+    assert half.stat().st_size < 0.6 * path.stat().st_size
+    again = load_model(half)
+    assert {p.dtype for p in again.parameters()} == {torch.float32}
+    picture = torch.rand(1, 3, 50, 70)
+    with torch.inference_mode():
+        assert float((again(picture) - model(picture)).abs().max()) < 1 / 255
+
+
 def test_channels_last_weights_are_saved_in_the_plain_order(tmp_path, saved):
     path, model = saved
     other = models.build("grid", SMALL)

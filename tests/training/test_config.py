@@ -44,6 +44,7 @@ def test_every_configuration_of_the_project_is_right(path):
         ("training.size", ["a", 3], "training.size is 'a'; it takes a whole number"),
         ("training.learning_rate", "1e-3", "training.learning_rate is '1e-3'; it takes a number"),
         ("training.ema", 1.0, "training.ema is 1.0; it lies in [0, 1)"),
+        ("training.stored", "fp61", "training.stored is 'fp61'; did you mean 'fp16'?"),
         ("training.precision", "bf32", "training.precision is 'bf32'; did you mean 'fp32'?"),
         ("model.name", "gird", "model.name is 'gird'; did you mean 'grid'?"),
         ("model", "grid", "model is 'grid'; it takes a table"),

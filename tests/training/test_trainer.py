@@ -128,6 +128,15 @@ def test_bfloat16_trains_and_saves_float32(tmp_path, drawn):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device, which has bfloat16")
+def test_checkpoints_are_stored_in_the_precision_asked_for(tmp_path, drawn):
+    trainer = Trainer(short_run(2, training={"stored": "fp16"}), tmp_path, dataset=drawn)
+    trainer.fit()
+    held = read_checkpoint(tmp_path / "last.safetensors")
+    exact = trainer.average.module.state_dict()
+    for name, tensor in held.weights.items():
+        assert torch.equal(tensor, exact[name].half() if exact[name].is_floating_point() else exact[name])
+
+
 @pytest.mark.parametrize(("fast", "precision"), [(True, "bf16"), (False, "fp32")])
 def test_a_processor_without_fast_bfloat16_trains_in_float32(tmp_path, drawn, monkeypatch, capsys, fast, precision):
     monkeypatch.setattr("training.processes._fast_bfloat16", lambda: fast)
@@ -153,6 +162,22 @@ def test_another_objective_takes_the_place_of_the_losses(tmp_path, drawn):
 
     Trainer(short_run(2), tmp_path, dataset=drawn, objective=objective).fit()
     assert seen == [(4, 3, 24, 32)] * 2
+
+
+@pytest.mark.parametrize("setting", ["stochastic_depth", "whole_dropout"])
+def test_what_training_leaves_out_at_random_is_there_in_use(tmp_path, drawn, setting):
+    trainer = Trainer(short_run(30, training={setting: 0.5, "learning_rate": 1e-2}), tmp_path, dataset=drawn)
+    trainer.fit()
+    pictures = torch.rand(3, 3, 40, 56)
+
+    def varies(model):
+        with torch.no_grad():
+            answers = [model(pictures) for _ in range(6)]
+        return not all(torch.equal(answers[0], other) for other in answers[1:])
+
+    assert varies(trainer.network.train())
+    assert not varies(trainer.network.eval())
+    assert not varies(trainer.average.module)
 
 
 def test_training_starts_from_a_checkpoints_weights(tmp_path, drawn):

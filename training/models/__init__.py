@@ -10,11 +10,17 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from edge.errors import EdgeError
+from training.models.committee import Committee
 from training.models.draco import Draco
 from training.models.draco_grid import DracoGrid
 from training.models.grid import GridNet
 
-MODELS: dict[str, type[nn.Module]] = {"draco": DracoGrid, "draco-paper": Draco, "grid": GridNet}
+MODELS: dict[str, type[nn.Module]] = {
+    "committee": Committee,
+    "draco": DracoGrid,
+    "draco-paper": Draco,
+    "grid": GridNet,
+}
 
 
 @runtime_checkable

@@ -9,12 +9,15 @@ missing: both correct the coefficients. The cost does not grow with the frame.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edge import coefficients
 from training.models.answer import Answer, Raw
+from training.models.committee import Committee
 from training.models.grid import ConvNorm, GridNet, InvertedResidual, applied
 
 DILATIONS = (1, 2, 5)
@@ -90,7 +93,8 @@ class DracoGrid(nn.Module):
         narrow: channels of each of ATTDRN's three branches.
         detail: whether ATTDRN takes part.
         dilated: whether the dilations do.
-        coarse: settings of the network that looks at the whole picture (see `GridNet`).
+        coarse: settings of the network that looks at the whole picture (see `GridNet`), or of several that do (see
+            `Committee`).
         mirrored: whether those who use it are to average its answer with that to the mirror image (`edge.mirrored`).
         height, columns: of the input, in pixels; multiples of 8.
     """
@@ -104,14 +108,15 @@ class DracoGrid(nn.Module):
         narrow: int = 16,
         detail: bool = True,
         dilated: bool = True,
-        coarse: dict[str, int] | None = None,
+        coarse: dict[str, Any] | None = None,
         height: int = 240,
         columns: int = 320,
         mirrored: bool = False,
     ) -> None:
         super().__init__()
         self.size, self.mirrored = (height, columns), mirrored
-        self.coarse = GridNet(**(coarse or {}))
+        coarse = coarse or {}
+        self.coarse = Committee(**coarse) if "members" in coarse else GridNet(**coarse)
         seen = 3 * SHRINK**2 + 3 + coefficients.CHANNELS
         self.enter = nn.Sequential(ConvNorm(seen, channels), ConvNorm(channels, channels, 3, groups=channels))
         self.ddirb = DenseDilatedBlock(channels, blocks, dilated=dilated)

@@ -92,17 +92,49 @@ class SeparableResidual(nn.Module):
 
 
 class Whole(nn.Sequential):
-    """What the whole picture says, (N, channels, 1, 1), of its features' means and maxima."""
+    """What the whole picture says, (N, channels, 1, 1), of its features' means and maxima.
+
+    Attributes:
+        left_out: share of the channels that are left out in training (dropout, Srivastava et al. 2014).
+    """
+
+    left_out: float = 0.0
 
     def __init__(self, channels: int) -> None:
         super().__init__(ConvNorm(2 * channels, channels), ConvNorm(channels, channels, act=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(torch.cat([x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)], 1))
+        said = super().forward(torch.cat([x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)], 1))
+        return F.dropout2d(said, self.left_out, self.training) if self.left_out else said
 
 
-class GridNet(nn.Module):
-    """Predicts coefficients on a grid and, in `forward`, applies them to pictures of any size.
+class OnGrid(nn.Module):
+    """What predicts raw coefficients of small pictures and, in `forward`, applies them to pictures of any size.
+
+    Attributes:
+        size: rows and columns of the small picture that `predict` takes.
+        mirrored: whether those who use it are to average its answer with that to the mirror image (`edge.mirrored`).
+    """
+
+    gives_parts = True
+    size: tuple[int, int]
+    mirrored: bool
+
+    def predict(self, picture: Tensor) -> Raw:
+        """Raw coefficients of small pictures (N, 3, *size) in [0, 1]."""
+        raise NotImplementedError
+
+    def forward(self, pictures: Tensor, parts: bool = False) -> Tensor | Answer:
+        """Dehazed pictures (N, 3, H, W), of hazy ones in [0, 1]; clipped to [0, 1] except in training."""
+        small = pictures if pictures.shape[2:] == self.size else F.interpolate(pictures, self.size, mode="area")
+        raw = self.predict(small)
+        clear = applied(raw, pictures)
+        clear = clear if self.training else clear.clamp(0, 1)
+        return Answer(clear, raw=raw) if parts else clear
+
+
+class GridNet(OnGrid):
+    """The edge model's network.
 
     Args:
         width: channels at a quarter of the input's resolution; 36 gives about 150,000 parameters.
@@ -114,8 +146,6 @@ class GridNet(nn.Module):
         finesse: whether it says how much more of fine detail is to be enlarged (see `edge.coefficients`).
         mirrored: whether those who use it are to average its answer with that to the mirror image (`edge.mirrored`).
     """
-
-    gives_parts = True
 
     def __init__(
         self,
@@ -163,6 +193,12 @@ class GridNet(nn.Module):
             cell (N, 7, height, columns) and airlight (N, 3), or (N, 4) with finesse, as `edge.coefficients.decode`
             takes them (there with the channel last).
         """
+        y, whole = self.features(picture)
+        heads = [self.airlight(whole)] if self.finesse is None else [self.airlight(whole), self.finesse(whole)]
+        return self.cell(y), torch.cat(heads, 1).flatten(1)
+
+    def features(self, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """What the last layers see: each place's (N, stem, height / 2, columns / 2), the whole's (N, 2 width, 1, 1)."""
         x2 = self.at2(self.down2(picture * 2 - 1))
         x4 = self.at4(self.down4(x2))
         x8 = self.down8(x4)
@@ -172,17 +208,7 @@ class GridNet(nn.Module):
             x8 = block(x8)
         whole = self.whole(x8)
         y = self.fuse4(_enlarge(self.up4(x8 + whole), x4) + x4)
-        y = self.fuse2(_enlarge(self.up2(y), x2) + x2)
-        heads = [self.airlight(whole)] if self.finesse is None else [self.airlight(whole), self.finesse(whole)]
-        return self.cell(y), torch.cat(heads, 1).flatten(1)
-
-    def forward(self, pictures: Tensor, parts: bool = False) -> Tensor | Answer:
-        """Dehazed pictures (N, 3, H, W), of hazy ones in [0, 1]; clipped to [0, 1] except in training."""
-        small = pictures if pictures.shape[2:] == self.size else F.interpolate(pictures, self.size, mode="area")
-        raw = self.predict(small)
-        clear = applied(raw, pictures)
-        clear = clear if self.training else clear.clamp(0, 1)
-        return Answer(clear, raw=raw) if parts else clear
+        return self.fuse2(_enlarge(self.up2(y), x2) + x2), whole
 
     def fuse(self) -> GridNet:
         """Fold every normalisation into its convolution, and the airlight's and finesse's convolutions into one; the
