@@ -37,7 +37,7 @@ class DistillationObjective(nn.Module):
         answer = ask(model, hazy)
         dehazed = answer.dehazed.float()
         with torch.no_grad():
-            taught = torch.stack([teacher(hazy).float() for teacher in self.teachers]).mean(0)
+            taught = torch.stack([_taught(teacher, hazy) for teacher in self.teachers]).mean(0)
         labelled = torch.isfinite(clear).all(dim=(1, 2, 3))
         wanted = torch.where(labelled[:, None, None, None], clear, taught)
         terms = {
@@ -51,6 +51,12 @@ class DistillationObjective(nn.Module):
             share = labelled.float().mean()
             loss, terms = loss + share * scores.loss, {**scores.terms, **terms}
         return Scores(loss, terms, dehazed)
+
+
+def _taught(teacher: nn.Module, hazy: Tensor) -> Tensor:
+    """A teacher's pictures; one that is `mirrored` looks at their mirror images too, as those who use it do."""
+    dehazed = teacher(hazy).float()
+    return (dehazed + teacher(hazy.flip(3)).float().flip(3)) / 2 if getattr(teacher, "mirrored", False) else dehazed
 
 
 def _some(answer: Answer, chosen: Tensor) -> Answer:

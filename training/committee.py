@@ -25,6 +25,9 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("checkpoints", nargs="+", type=Path, metavar="FILE", help="two or more .safetensors checkpoints")
+    made.add_argument(
+        "--mirrored", action="store_true", help="let it look at each frame's mirror image too, which doubles its time"
+    )
     made.add_argument("--out", type=Path, required=True, metavar="FILE", help="the checkpoint to write")
     return made
 
@@ -42,8 +45,7 @@ def main(argv: list[str] | None = None) -> int:
         if one.model != "grid":
             raise EdgeError(f"{path} holds a {one.model!r}; a committee is of edge models ('grid')")
     settings = [{k: v for k, v in one.configuration.items() if k != "mirrored"} for one in held]
-    mirrored = any(one.configuration.get("mirrored") for one in held)
-    configuration = {"members": settings, **({"mirrored": True} if mirrored else {})}
+    configuration = {"members": settings, "mirrored": arguments.mirrored}
     model = models.build("committee", configuration)
     model.load_state_dict(
         {f"members.{number}.{name}": tensor for number, one in enumerate(held) for name, tensor in one.weights.items()}

@@ -79,8 +79,6 @@ class TrainingConfig:
         clip: largest norm of the gradient; 0 for no limit.
         ema: how much of the averaged weights is kept at each step; 0 keeps no average.
         stochastic_depth: how often a residual block of a grid model is left out for a picture.
-        whole_dropout: how much of what a grid model says of the whole picture is left out (dropout, Srivastava et al.
-            2014).
         precision: ``fp32``, ``bf16`` or ``fp16`` (autocast; fp16 on CUDA only).
         stored: precision of the weights in the best and the last checkpoint; ``fp16`` halves the files.
         channels_last: keep pictures and weights with the channel innermost.
@@ -98,7 +96,6 @@ class TrainingConfig:
     clip: float = 1.0
     ema: float = 0.999
     stochastic_depth: float = 0.0
-    whole_dropout: float = 0.0
     precision: str = "fp32"
     stored: str = "fp32"
     channels_last: bool = True
@@ -234,7 +231,7 @@ def _check(run: RunConfig, where: str) -> None:
         _at_least(where, f"training.{key}", getattr(training, key), 1)
     for key in ("learning_rate", "final_rate", "warmup", "weight_decay", "clip", "workers"):
         _at_least(where, f"training.{key}", getattr(training, key), 0)
-    for key in ("ema", "stochastic_depth", "whole_dropout"):
+    for key in ("ema", "stochastic_depth"):
         if not 0 <= getattr(training, key) < 1:
             raise ConfigError(f"{where}: training.{key} is {getattr(training, key)}; it lies in [0, 1)")
     for side in training.size:

@@ -158,25 +158,17 @@ def _pairs(
     whole: float = 0.0,
     smallest: float = 0.55,
     recolour: float = 1.0,
-    joined: float = 0.0,
 ) -> Draw:
     """Pairs as they are; with probability `vary` the haze between the two is thinned or thickened.
 
-    `smallest`: of the windows, as a share of the picture's sides; `recolour`: how much, 1 being little; `joined`: share
-    of samples of which one side shows another pair (after CutMix, Yun et al. 2019), with a soft border.
+    `smallest`: of the windows, as a share of the picture's sides; `recolour`: how much, 1 being little.
     """
     pictures = _readable(kept_pairs(root / folder, leave_out, only, limit), size)
 
-    def one(rng: Generator) -> list[np.ndarray]:
-        both = pictures[rng.integers(len(pictures))]
-        view = View.draw(rng, *size, whole, smallest)
-        return [_float(view.of(picture)) for picture in both]
-
     def draw(rng: Generator) -> Sample:
-        hazy, clear = one(rng)
-        if joined and rng.random() < joined:
-            side = _side(rng, *size)
-            hazy, clear = (a + side * (b - a) for a, b in zip((hazy, clear), one(rng), strict=True))
+        hazy, clear = pictures[rng.integers(len(pictures))]
+        view = View.draw(rng, *size, whole, smallest)
+        hazy, clear = _float(view.of(hazy)), _float(view.of(clear))
         if rng.random() < vary:  # along the line from clear to hazy only the transmission changes, not the airlight
             hazy = np.clip(clear + np.float32(rng.uniform(0.4, 1.15)) * (hazy - clear), 0, 1)
         return Sample(*_recoloured(rng, hazy, clear, much=recolour))
@@ -193,12 +185,11 @@ def _depth(
     whole: float = 0.0,
     smallest: float = 0.55,
     recolour: float = 0.0,
-    permuted: float = 0.0,
 ) -> Draw:
     """Clear pictures with depth.
 
     `exact`: share of samples hazed just as the RESIDE benchmark does it; `recolour`: how much scenes are recoloured
-    before; `permuted`: share of scenes whose colour channels change places before.
+    before.
     """
     scenes = []
     for path in _pictures(root / folder / "clear"):
@@ -212,7 +203,7 @@ def _depth(
     def draw(rng: Generator) -> Sample:
         clear, depth = scenes[rng.integers(len(scenes))]
         view = View.draw(rng, *size, whole, smallest)
-        scene = _permuted(rng, _recoloured(rng, _float(view.of(clear)), much=recolour)[0], permuted)
+        (scene,) = _recoloured(rng, _float(view.of(clear)), much=recolour)
         return _hazed_by_depth(rng, scene, view.of(depth).astype(np.float32) / DEPTH_UNIT, exact, dark)
 
     return draw
@@ -226,12 +217,10 @@ def _synthetic_pairs(
     whole: float = 0.0,
     smallest: float = 0.55,
     recolour: float = 1.0,
-    permuted: float = 0.0,
 ) -> Draw:
     """Pairs made by the scattering model, hazed anew through their own depth.
 
-    `exact`: share hazed just as the RESIDE benchmark does it indoors; `recolour`: how much scenes are recoloured;
-    `permuted`: share of scenes whose colour channels change places.
+    `exact`: share hazed just as the RESIDE benchmark does it indoors; `recolour`: how much scenes are recoloured.
     """
     scenes = [
         (clear, synthesis.benchmark_depth(_float(hazy), _float(clear)))
@@ -242,7 +231,6 @@ def _synthetic_pairs(
         clear, depth = scenes[rng.integers(len(scenes))]
         view = View.draw(rng, *size, whole, smallest)
         scene, depth = _recoloured(rng, _float(view.of(clear)), much=recolour)[0], view.of(depth)
-        scene = _permuted(rng, scene, permuted)
         if rng.random() < exact:
             thickness, airlight = synthesis.indoor_benchmark_haze(rng, depth)
             return Sample(np.clip(haze.hazed(scene, thickness, airlight), 0, 1), scene, thickness, airlight)
@@ -369,20 +357,6 @@ def _recoloured(rng: Generator, *pictures: np.ndarray, much: float = 1.0) -> tup
         grey = [picture.mean(2, keepdims=True) for picture in pictures]
         pictures = tuple(np.maximum(g + saturation * (p - g), 0) for p, g in zip(pictures, grey, strict=True))
     return tuple(np.minimum(picture**gamma * gain, 1) for picture in pictures)
-
-
-def _permuted(rng: Generator, scene: np.ndarray, share: float) -> np.ndarray:
-    """The scene or, so often, the scene with its channels in another order: airlight is grey mostly, and stays so."""
-    return scene[..., rng.permutation(3)] if share and rng.random() < share else scene
-
-
-def _side(rng: Generator, width: int, height: int) -> np.ndarray:
-    """0 on one side of a line through the middle parts of a picture and 1 on the other, float32 (height, width, 1)."""
-    angle, x, y = rng.uniform(0, 2 * np.pi), rng.uniform(0.3, 0.7), rng.uniform(0.3, 0.7)
-    rows, columns = np.arange(height)[:, None] / height, np.arange(width)[None] / width
-    beyond = (columns - x) * np.cos(angle) + (rows - y) * np.sin(angle)
-    share = 1 / (1 + np.exp(-np.clip(beyond / rng.uniform(0.01, 0.15), -30, 30)))
-    return share.astype(np.float32)[..., None]
 
 
 def _many(root: Path, folders: Sequence[str], without: str, size: tuple[int, int]) -> list[np.ndarray]:

@@ -24,7 +24,7 @@ from training.config import RunConfig
 from training.dehazing import dehaze
 from training.journal import Journal
 from training.losses import Objective, Scores, WeightedLoss
-from training.models.grid import InvertedResidual, Whole
+from training.models.grid import InvertedResidual
 from training.normalisation import synchronised
 from training.optimization import adamw, rate
 from training.places import kept_pairs
@@ -80,8 +80,6 @@ class Trainer:
         for block in network.modules():
             if isinstance(block, InvertedResidual):
                 block.skipped = training.stochastic_depth
-            elif isinstance(block, Whole):
-                block.left_out = training.whole_dropout
         network = network.to(self.fabric.device).train()
         for name in config.model.frozen:
             self._part(network, name).requires_grad_(False).eval()

@@ -76,6 +76,25 @@ def test_pictures_without_a_clear_one_teach_through_the_teacher_alone():
     assert all(parameter.grad is None for parameter in teacher.parameters())
 
 
+def test_a_teacher_that_looks_twice_teaches_what_it_says_of_both():
+    torch.manual_seed(2)
+    student, teacher = (models.build("grid", SMALL) for _ in range(2))
+    torch.nn.init.normal_(teacher.cell.weight)
+    teacher.mirrored = True
+    config = parse(
+        {"name": "x", "model": {"name": "grid"}, "training": {"steps": 1, "batch": 2, "size": [32, 24]}}, "here"
+    )
+    hazy = torch.rand(2, 3, 24, 32)
+    with torch.no_grad():
+        teacher.eval()
+        said, of_mirrored, ours = teacher(hazy), teacher(hazy.flip(3)).flip(3), student(hazy)
+        unknown = torch.full((2, 4, 24, 32), torch.nan)
+        scores = DistillationObjective(config, [teacher])(student, hazy, torch.full_like(hazy, torch.nan), unknown)
+    assert (said - of_mirrored).abs().max() > 0.01
+    expected = (ours - (said + of_mirrored) / 2).abs().mean()
+    torch.testing.assert_close(scores.terms["taught_picture"], expected, rtol=1e-4, atol=1e-5)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A data folder with photographs, a teacher's checkpoint and a student's configuration."""

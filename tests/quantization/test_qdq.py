@@ -39,6 +39,23 @@ def test_extremes_are_those_of_all_pictures_together(grid_source, pictures):
     assert high == pytest.approx(max(0.0, np.max(cells)), abs=1e-4)
 
 
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_percentiles_do_not_depend_on_the_order_of_the_pictures(grid_source, pictures, monkeypatch, symmetric):
+    monkeypatch.setattr(ranges, "LARGEST_WHOLE", 0)
+    found = ranges.collected(grid_source.onnx, pictures, "percentile", symmetric)
+    turned = ranges.collected(grid_source.onnx, list(pictures)[::-1], "percentile", symmetric)
+    extremes = ranges.collected(grid_source.onnx, pictures, "minmax", symmetric)
+
+    narrower = 0
+    for key, _ in found.items():
+        (low, high), (least, most) = (tuple(map(float, each[key].range_value)) for each in (found, extremes))
+        assert tuple(map(float, turned[key].range_value)) == (low, high)
+        step = (most - least) / 4096
+        assert least - step <= low <= high <= most + step or high - low == pytest.approx(ranges.LEAST_SPAN)
+        narrower += high - low < most - least - step
+    assert narrower
+
+
 def test_an_unknown_method_and_an_empty_set_are_refused(grid_source, pictures):
     with pytest.raises(EdgeError, match="choose one of minmax, percentile, entropy"):
         ranges.collected(grid_source.onnx, pictures, "mean")

@@ -25,8 +25,9 @@ def saved(tmp_path):
     return made
 
 
-def joined(saved, folder):
-    assert committee.main([*(str(path) for path, _ in saved), "--out", str(folder / "both.safetensors")]) == 0
+def joined(saved, folder, *options):
+    paths = [str(path) for path, _ in saved]
+    assert committee.main([*paths, "--out", str(folder / "both.safetensors"), *options]) == 0
     return load_model(folder / "both.safetensors")
 
 
@@ -46,6 +47,11 @@ def test_last_layers_that_were_made_one_say_the_same(saved, tmp_path, order):
         apart, together = both.predict(picture), both.fuse().predict(picture)
     for expected, found in zip(apart, together, strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_committee_looks_at_the_mirror_image_where_that_is_asked_for(saved, tmp_path):
+    assert not joined(saved, tmp_path).mirrored
+    assert joined(saved, tmp_path, "--mirrored").mirrored
 
 
 def test_the_full_model_can_look_with_a_committee():

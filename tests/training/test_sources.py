@@ -102,38 +102,6 @@ def test_samples_are_a_function_of_seed_and_number(data):
     assert not torch.equal(first[11][0], build(TABLES, SIZE, 8, data)[11][0])
 
 
-def test_a_joined_sample_shows_two_pairs_with_a_soft_border_between(tmp_path):
-    """Two plain pairs, black under grey haze and white under white: every pixel is a mixture of both, in one share."""
-    for name, hazy, clear in (("a", 100, 0), ("b", 250, 200)):
-        for folder, value in (("hazy", hazy), ("clear", clear)):
-            (tmp_path / folder).mkdir(exist_ok=True)
-            cv2.imwrite(str(tmp_path / folder / f"{name}.png"), np.full((60, 80, 3), value, np.uint8))
-    plain = {"kind": "pairs", "folder": ".", "vary": 0, "recolour": 0}
-    dataset = build({"real": {**plain, "joined": 1.0}}, SIZE, 0, tmp_path)
-    both = 0
-    for number in range(40):
-        hazy, clear, _ = (255 * part.numpy() for part in dataset[number])
-        share = clear / 200
-        np.testing.assert_allclose(hazy, 100 + 150 * share, atol=0.01)
-        both += share.min() < 0.1 and share.max() > 0.9
-    assert both > 10  # the other samples joined a pair with itself
-    alone = build({"real": plain}, SIZE, 0, tmp_path)
-    assert all(np.ptp(alone[number][1].numpy()) < 1e-6 for number in range(20))
-
-
-@pytest.mark.parametrize("kind", ["depth", "synthetic_pairs"])
-def test_channels_change_places_as_often_as_asked(data, kind):
-    table = {**TABLES[kind], "recolour": 0, "exact": 1.0, "whole": 1.0}
-    asked = build({"it": {**table, "permuted": 1.0}}, SIZE, 3, data)
-    known = [np.sort(build({"it": table}, SIZE, 3, data)[n][1].mean((1, 2)).numpy()) for n in range(30)]
-    order = set()
-    for number in range(30):
-        means = asked[number][1].mean((1, 2)).numpy()
-        assert min(np.abs(np.sort(means) - one).max() for one in known) < 0.03
-        order.add(tuple(np.argsort(means)))
-    assert len(order) == 6
-
-
 def test_sources_are_drawn_by_their_weights(data):
     tables = {"a": {**TABLES["identity"], "weight": 1}, "b": {**TABLES["depth"], "weight": 3}}
     dataset = build(tables, SIZE, 1, data)

@@ -92,20 +92,13 @@ class SeparableResidual(nn.Module):
 
 
 class Whole(nn.Sequential):
-    """What the whole picture says, (N, channels, 1, 1), of its features' means and maxima.
-
-    Attributes:
-        left_out: share of the channels that are left out in training (dropout, Srivastava et al. 2014).
-    """
-
-    left_out: float = 0.0
+    """What the whole picture says, (N, channels, 1, 1), of its features' means and maxima."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(ConvNorm(2 * channels, channels), ConvNorm(channels, channels, act=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        said = super().forward(torch.cat([x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)], 1))
-        return F.dropout2d(said, self.left_out, self.training) if self.left_out else said
+        return super().forward(torch.cat([x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)], 1))
 
 
 class OnGrid(nn.Module):
