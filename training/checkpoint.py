@@ -76,8 +76,8 @@ def save_checkpoint(
     Args:
         model, configuration: so that `models.build(model, configuration)` gives the module's form again.
         provenance: JSON types only.
-        dtype: what floating-point tensors are stored in; None stores them as they are. A model that is built from the
-            file has its own dtype again.
+        dtype: what floating-point tensors are stored in, but for one whose values it cannot hold; None stores them as
+            they are. A model that is built from the file has its own dtype again.
 
     Raises:
         CheckpointError: the file cannot be written (a full disk, no such folder); an older one is still there.
@@ -88,7 +88,7 @@ def save_checkpoint(
         "configuration": json.dumps(dict(configuration), sort_keys=True),
         "provenance": json.dumps(dict(provenance or {}), sort_keys=True),
     }
-    state = {name: t.to(dtype) if t.is_floating_point() else t for name, t in module.state_dict().items()}
+    state = {name: _stored(tensor, dtype) for name, tensor in module.state_dict().items()}
     write_whole(path, tensors_to_bytes(state, metadata))
     return Path(path)
 
@@ -186,6 +186,13 @@ def write_whole(path: str | Path, content: bytes) -> None:
     finally:
         if beside is not None:
             Path(beside).unlink(missing_ok=True)
+
+
+def _stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:
+    if dtype is None or not tensor.is_floating_point():
+        return tensor
+    fits = not tensor.numel() or float(tensor.abs().max()) <= torch.finfo(dtype).max
+    return tensor.to(dtype) if fits else tensor
 
 
 def _shares(tensor: Tensor) -> bool:

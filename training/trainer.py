@@ -35,7 +35,7 @@ from training.validation import validate
 from training.window import Window
 
 BEST, LAST, RESUME = "best.safetensors", "last.safetensors", "resume.safetensors"
-FREE_TO_CHANGE = ("workers", "report_every", "save_every")  # of [training]: they do not change the weights
+FREE_TO_CHANGE = ("workers", "report_every", "save_every", "stored")  # of [training]: they do not change the weights
 
 
 class TrainingError(EdgeError):

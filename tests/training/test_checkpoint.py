@@ -47,6 +47,14 @@ def test_a_model_can_be_stored_in_half_precision(tmp_path, saved):
         assert float((again(picture) - model(picture)).abs().max()) < 1 / 255
 
 
+def test_what_half_precision_cannot_hold_is_stored_as_it_is(tmp_path):
+    model = models.build("grid", SMALL).eval()
+    variance = next(buffer for name, buffer in model.named_buffers() if name.endswith("running_var"))
+    variance.fill_(1e6)
+    half = save_checkpoint(tmp_path / "half.safetensors", model, "grid", SMALL, {}, torch.float16)
+    assert {float(t.max()) for n, t in load_model(half).named_buffers() if n.endswith("running_var")} == {1e6, 1.0}
+
+
 def test_channels_last_weights_are_saved_in_the_plain_order(tmp_path, saved):
     path, model = saved
     other = models.build("grid", SMALL)

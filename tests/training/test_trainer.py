@@ -127,7 +127,6 @@ def test_bfloat16_trains_and_saves_float32(tmp_path, drawn):
     assert {weight.dtype for weight in weights.values()} == {torch.float32, torch.int64}
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device, which has bfloat16")
 def test_checkpoints_are_stored_in_the_precision_asked_for(tmp_path, drawn):
     trainer = Trainer(short_run(2, training={"stored": "fp16"}), tmp_path, dataset=drawn)
     trainer.fit()
@@ -137,6 +136,7 @@ def test_checkpoints_are_stored_in_the_precision_asked_for(tmp_path, drawn):
         assert torch.equal(tensor, exact[name].half() if exact[name].is_floating_point() else exact[name])
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device, which has bfloat16")
 @pytest.mark.parametrize(("fast", "precision"), [(True, "bf16"), (False, "fp32")])
 def test_a_processor_without_fast_bfloat16_trains_in_float32(tmp_path, drawn, monkeypatch, capsys, fast, precision):
     monkeypatch.setattr("training.processes._fast_bfloat16", lambda: fast)

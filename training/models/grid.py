@@ -10,6 +10,8 @@ convolution, an addition, a pooling or an enlargement stays outside the graph: i
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -101,7 +103,7 @@ class Whole(nn.Sequential):
         return super().forward(torch.cat([x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)], 1))
 
 
-class OnGrid(nn.Module):
+class OnGrid(nn.Module, ABC):
     """What predicts raw coefficients of small pictures and, in `forward`, applies them to pictures of any size.
 
     Attributes:
@@ -113,9 +115,9 @@ class OnGrid(nn.Module):
     size: tuple[int, int]
     mirrored: bool
 
+    @abstractmethod
     def predict(self, picture: Tensor) -> Raw:
         """Raw coefficients of small pictures (N, 3, *size) in [0, 1]."""
-        raise NotImplementedError
 
     def forward(self, pictures: Tensor, parts: bool = False) -> Tensor | Answer:
         """Dehazed pictures (N, 3, H, W), of hazy ones in [0, 1]; clipped to [0, 1] except in training."""
