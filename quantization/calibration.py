@@ -18,6 +18,7 @@ from edge.scenes import Scene, landscape, motorcycle
 
 PICTURES = 150
 CLEAR_SHARE = 3  # every third picture is clear: around gain 1 every step of an INT8 range shows
+BAND_ROWS = 32  # haze is computed so many rows at a time: memory is to depend little on a picture's size
 
 
 @dataclass(frozen=True)
@@ -109,20 +110,27 @@ def synthetic_pair(number: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The n-th picture of a made set and its clear scene, uint8 RGB of the same size; every third pair is clear."""
     rng = np.random.default_rng([seed, number])
     scene = _cropped(rng, _motorcycle()) if rng.random() < 0.4 else landscape(int(rng.integers(2**32)))
-    clear = (np.linspace(0, 1, 256, dtype=np.float32) ** np.float32(rng.uniform(0.7, 1.6)))[scene.picture]
+    tones = np.linspace(0, 1, 256, dtype=np.float32) ** np.float32(rng.uniform(0.7, 1.6))
     light = haze.random_airlight(rng)
-    hazy = clear
-    if number % CLEAR_SHARE:
-        hazy = haze.hazed(clear, haze.random_thickness(rng, scene.depth), light)
-        noise = rng.standard_normal(hazy.shape, np.float32)
+    clear = _grey_levels(tones.copy())[scene.picture]
+    if number % CLEAR_SHARE == 0:
+        return clear, clear
+    thickness = haze.random_thickness(rng, scene.depth)
+    hazy = np.empty_like(clear)
+    for top in range(0, len(hazy), BAND_ROWS):
+        rows = np.s_[top : top + BAND_ROWS]
+        band = haze.hazed(tones[scene.picture[rows]], thickness[rows], light)
+        noise = rng.standard_normal(band.shape, np.float32)
         noise *= np.float32(0.005)
-        hazy += noise
-    return _grey_levels(hazy), _grey_levels(clear)
+        band += noise
+        hazy[rows] = _grey_levels(band)
+    return hazy, clear
 
 
 def _grey_levels(picture: np.ndarray) -> np.ndarray:
-    levels = picture * 255
-    return np.clip(np.rint(levels, out=levels), 0, 255, out=levels).astype(np.uint8)
+    """uint8 of [0, 1]; `picture` is used up."""
+    picture *= 255
+    return np.clip(np.rint(picture, out=picture), 0, 255, out=picture).astype(np.uint8)
 
 
 @cache
