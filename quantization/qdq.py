@@ -5,10 +5,9 @@ One set of such pairs does not suit every runtime: a `Scheme` says what the one 
 
 from __future__ import annotations
 
-import itertools
 import logging
 import tempfile
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,9 +17,9 @@ import numpy as np
 
 from edge import command
 from quantization import ranges
-from quantization.layers import heads, left_out, nodes_of
+from quantization.bias import Raw, mean_errors
+from quantization.layers import heads, left_out, nodes_of, prelude, put_on_levels
 
-CORRECTED_ON = 64  # pictures
 PASSING = ("Identity", "Reshape", "Flatten", "Squeeze")
 
 
@@ -89,7 +88,7 @@ def quantized(
             activation_qType=QuantType.QInt8 if scheme.symmetric else QuantType.QUInt8,
             tensors_range=tensors,
             nodes_to_quantize=[],
-            nodes_to_exclude=left_out(model, float_layers),
+            nodes_to_exclude=[*prelude(model).nodes, *left_out(model, float_layers)],
             op_types_to_quantize=list(operators),
             extra_options={
                 "ActivationSymmetric": scheme.symmetric,
@@ -106,11 +105,7 @@ def quantized(
 
 
 def _corrected(model: Any, source: Path, pictures: Any, float_layers: Collection[str]) -> Any:
-    """Where the last layers are float, move their biases by the mean error that INT8 leaves in what they put out.
-
-    Rounding of many layers does not cancel out: it leaves a density that is a little too high or too low everywhere,
-    which costs more than its noise (bias correction, Nagel et al. 2019, section 4.2, on the outputs alone).
-    """
+    """Where the last layers are float, take the mean error that INT8 leaves in what they put out off their biases."""
     import onnx
 
     graph = model.graph
@@ -120,10 +115,12 @@ def _corrected(model: Any, source: Path, pictures: Any, float_layers: Collection
         stored = [i for i in graph.initializer if len(node.input) > 2 and i.name == node.input[2]]
         if name in float_layers and stored:
             biases[node.output[0]] = stored[0]
-    outputs = [output.name for output in graph.output]
+    if not biases:
+        return model
     makers = {output: node for node in graph.node for output in node.output}
-    errors = _mean_errors(source, model, itertools.islice(pictures, CORRECTED_ON))
-    for name, error in zip(outputs, errors, strict=True):
+    errors = mean_errors(_answers(source, model, pictures))
+    for output, error in zip(graph.output, errors, strict=True):
+        name = output.name
         while name not in biases and name in makers and makers[name].op_type in PASSING:
             name = makers[name].input[0]
         if name in biases:
@@ -132,8 +129,8 @@ def _corrected(model: Any, source: Path, pictures: Any, float_layers: Collection
     return model
 
 
-def _mean_errors(source: Path, model: Any, pictures: Iterable[np.ndarray]) -> list[np.ndarray]:
-    """By how much each channel of each output of the INT8 model lies above the float model's, on average."""
+def _answers(source: Path, model: Any, pictures: Iterable[np.ndarray]) -> Iterator[tuple[Raw, Raw]]:
+    """The float model's answer to each picture, and the INT8 model's."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -143,27 +140,24 @@ def _mean_errors(source: Path, model: Any, pictures: Iterable[np.ndarray]) -> li
         for file in (source, model.SerializeToString())
     ]
     name = sessions[0].get_inputs()[0].name
-    sums: list[np.ndarray] = []
-    count = 0
     for picture in pictures:
         given = {name: (picture.transpose(2, 0, 1)[None] / 255).astype(np.float32)}
-        exact, rounded = (session.run(None, given) for session in sessions)
-        errors = [
-            (r - e).mean(axis=tuple(d for d in range(e.ndim) if d != 1)) for e, r in zip(exact, rounded, strict=True)
-        ]
-        sums = [s + e for s, e in zip(sums, errors, strict=True)] if sums else errors
-        count += 1
-    return [total / count for total in sums]
+        (cell, light), (rounded_cell, rounded_light) = (session.run(None, given) for session in sessions)
+        yield (cell[0].transpose(1, 2, 0), light[0]), (rounded_cell[0].transpose(1, 2, 0), rounded_light[0])
 
 
 @lru_cache(maxsize=2)
 def _prepared(source: Path, pictures: Any, method: str, symmetric: bool) -> tuple[bytes, Any]:
     """The graph as the quantizer wants it, and its ranges."""
+    import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder, "prepared.onnx")
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        model = onnx.load(prepared)
+        put_on_levels(model)
+        onnx.save(model, prepared)
         return prepared.read_bytes(), ranges.collected(prepared, pictures, method, symmetric)
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from edge.errors import EdgeError
+from quantization.layers import prelude
 
 METHODS = ("minmax", "percentile", "entropy")
 PERCENTILE = 99.99
@@ -32,7 +33,8 @@ LARGEST_WHOLE = 1 << 15  # values of a map of which nothing is cut off
 def collected(prepared: Path, pictures: Collection[np.ndarray], method: str, symmetric: bool = False) -> Any:
     """Ranges of every activation of an ONNX file, as ONNX Runtime's quantizers take them (`TensorsData`).
 
-    What is known beforehand is not measured: the input's range is [0, 1], and a Clip's lies within its bounds.
+    What is known beforehand is not measured: the input's range is [0, 1], what scales and shifts it tells its own, and
+    a Clip's lies within its bounds.
 
     Args:
         prepared: float32 ONNX file with one input (1, 3, H, W) in [0, 1], its shapes inferred.
@@ -45,6 +47,7 @@ def collected(prepared: Path, pictures: Collection[np.ndarray], method: str, sym
     Raises:
         EdgeError: another method, or no picture.
     """
+    import onnx
     from onnxruntime.quantization import CalibrationMethod
     from onnxruntime.quantization.calibrate import TensorsData
 
@@ -58,6 +61,8 @@ def collected(prepared: Path, pictures: Collection[np.ndarray], method: str, sym
     bounds = _known(prepared)
     settled = {key: _settled(*span, *bounds.get(key, (-np.inf, np.inf))) for key, span in found.items()}
     settled[name] = (0.0, 1.0)
+    first = prelude(onnx.load(prepared))
+    settled[first.tensor] = (first.black, first.white)
     if symmetric:
         settled = {k: (-max(abs(low), abs(high)), max(abs(low), abs(high))) for k, (low, high) in settled.items()}
     return TensorsData(CalibrationMethod.MinMax, {k: tuple(map(np.float32, v)) for k, v in settled.items()})

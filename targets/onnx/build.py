@@ -8,7 +8,7 @@ from typing import Any
 from edge import command
 from edge.errors import EdgeError
 from quantization import qdq
-from quantization.layers import heads, pooled
+from quantization.layers import exits, heads, pooled
 from quantization.ranges import BEST
 from targets import Artefact, BuildOptions
 from targets.onnx.border import with_uint8_border
@@ -51,8 +51,9 @@ def _quantized(
         made, notes, distributions = inc.quantized(model, options)
         tools |= {name: version(name) for name in distributions}
         return made, notes
-    # The last layers of a grid model put out logarithms of gains, and cost next to nothing in float.
-    own = (*heads(graph), *pooled(graph)) if model.card.kind == "grid" else ()
+    # The last layers of a grid model put out logarithms of gains, and cost next to nothing in float; nor do those just
+    # before them.
+    own = (*heads(graph), *exits(graph), *pooled(graph)) if model.card.kind == "grid" else ()
     kept = tuple(dict.fromkeys((*own, *options.float_layers)))
     options.say(f"INT8 by ONNX Runtime from {len(options.calibration)} pictures; in float: {', '.join(kept) or 'none'}")
     method = options.ranges or BEST[model.card.kind]

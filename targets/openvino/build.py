@@ -16,14 +16,13 @@ import numpy as np
 
 from edge import command
 from edge.errors import EdgeError
-from quantization.layers import entrances, heads, left_out, pooled
-from quantization.ranges import PERCENTILE
+from quantization.layers import entrances, exits, heads, left_out, pooled
+from quantization.ranges import BEST, PERCENTILE
 from targets import Artefact, BuildOptions
 from targets.openvino.runtime import import_nncf, import_openvino
 from targets.source import SourceModel
 
 XML, WEIGHTS = "model.xml", "model.bin"
-RANGES = "minmax"  # by measurement, see docs/int8.md
 WEIGHTED = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 
 
@@ -63,13 +62,14 @@ def _quantized(ir: Any, model: SourceModel, options: BuildOptions) -> tuple[Any,
     nncf.set_log_level(40)  # errors only
     graph = command.require("onnx", "export").load(model.onnx)
     # The last layers of a grid model put out logarithms of gains: around gain 1 every step of an INT8 grid shows.
-    # They are convolutions on few channels, and cost next to nothing in float. What the first layers round, all others
-    # see: 8 bits of a whole picture's range are coarse for the difference between clear air and thin haze; and what is
-    # told of the whole picture, all pixels feel.
-    own = (*heads(graph), *entrances(graph), *pooled(graph)) if model.card.kind == "grid" else ()
+    # They are convolutions on few channels, and so are those just before them; they cost next to nothing in float. What
+    # the first layers round, all others see: 8 bits of a whole picture's range are coarse for the difference between
+    # clear air and thin haze; and what is told of the whole picture, all pixels feel.
+    grid = model.card.kind == "grid"
+    own = (*heads(graph), *exits(graph), *entrances(graph), *pooled(graph)) if grid else ()
     kept = tuple(dict.fromkeys((*own, *options.float_layers)))
     options.say(f"INT8 by NNCF from {len(options.calibration)} pictures; in float: {', '.join(kept) or 'none'}")
-    method = options.ranges or RANGES
+    method = options.ranges or BEST[model.card.kind]
     # Its progress bars go to standard output, where our last line is a path.
     with contextlib.redirect_stdout(sys.stderr if sys.stderr.isatty() else io.StringIO()):
         quantized = nncf.quantize(

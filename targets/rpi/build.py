@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
 import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge import command
 from edge.errors import EdgeError
-from quantization.qdq import CORRECTED_ON
+from quantization.bias import Raw, mean_errors
 from targets import Artefact, BuildOptions
 from targets.rpi import flatbuffer, kernels
 from targets.rpi.enlarging import with_depth_to_space
 from targets.rpi.network import FILE, KERNELS, interpreter_module
 from targets.rpi.quiet import quiet
-from targets.rpi.ranges import tensor_ranges, with_zero
+from targets.rpi.ranges import Inputs, Range, tensor_ranges, with_zero
 from targets.source import SourceModel
+
+if TYPE_CHECKING:
+    from targets.rpi.graph import OutputScale
 
 EXTRA = "export-rpi"
 SIGNATURE = "serving_default"
@@ -48,7 +51,7 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
     with quiet():
         command.require("litert_torch", EXTRA)
         command.require("ai_edge_quantizer", EXTRA)
-    from targets.rpi.graph import ChannelLast, output_ranges, quantizable, with_output_scale
+    from targets.rpi.graph import STORED, ChannelLast, output_scales, quantizable, with_output_scale
     from training.checkpoint import load_model
     from training.models.draco_grid import DracoGrid
 
@@ -64,22 +67,22 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
     notes: dict[str, Any] = {}
     grid = network
     if int8 and card.kind == "grid":
-        scales = output_ranges(network, options.calibration)
+        scales = output_scales(network, options.calibration)
         notes[SCALES] = [asdict(scale) for scale in scales]
         network = with_output_scale(network, *scales)
     options.say("torch to .tflite, channel last")
     example = torch.zeros(1, card.height, card.width, 3)
-    traced = quantizable(ChannelLast(network, card.kind).eval(), example, drop_last_clamp=int8)
+    traced, taken = quantizable(ChannelLast(network, card.kind).eval(), example, int8)
     content = _converted(traced, example)
     if int8:
         options.say(f"INT8 by ai-edge-quantizer from {len(options.calibration)} pictures")
-        content = _quantized(content, options.calibration, (0.0, 1.0) if card.kind == "frame" else (-1.0, 1.0))
+        content = _quantized(content, options.calibration, taken, (0.0, 1.0) if card.kind == "frame" else STORED)
     content = with_depth_to_space(content)
     if options.precision == "fp16":
         content = with_float16_weights(content)
     notes |= flatbuffer.summary(content)
     if int8 and card.kind == "grid":
-        errors = _mean_errors(content, notes, options.calibration, grid)
+        errors = mean_errors(_raw_answers(content, notes, options.calibration, grid, scales))
         for scale, error in zip(notes[SCALES], errors, strict=True):
             scale["offset"] = [float(offset) for offset in np.array(scale["offset"]) - error]
     if int8:
@@ -99,8 +102,12 @@ def _converted(module: Any, example: Any) -> bytes:
         return Path(folder, FILE).read_bytes()
 
 
-def _quantized(content: bytes, calibration: Any, output_range: tuple[float, float]) -> bytes:
-    """INT8 weights by channel and activations by tensor; input and outputs have known ranges."""
+def _quantized(content: bytes, calibration: Any, taken: Range, output_range: Range) -> bytes:
+    """INT8 weights by channel and activations by tensor; input and outputs have known ranges.
+
+    Args:
+        taken: what the model takes for black and for white.
+    """
     from ai_edge_quantizer import quantizer, recipe
 
     _, module = interpreter_module()
@@ -108,11 +115,12 @@ def _quantized(content: bytes, calibration: Any, output_range: tuple[float, floa
         work = quantizer.Quantizer(content, recipe.static_wi8_ai8())
         float_model = module.Interpreter(model_content=content, experimental_preserve_all_tensors=True)
         (argument,) = float_model.get_signature_list()[SIGNATURE]["inputs"]
-        first = next(iter(calibration))[None].astype(np.float32) / 255
+        inputs = Inputs(calibration, *taken)
+        first = next(iter(inputs))
         spans = work.calibrate({SIGNATURE: [{argument: first}]}, num_threads=1)  # for its names and shapes only
-        ranges = tensor_ranges(float_model, spans, calibration)
-        ranges |= {details["name"]: (0.0, 1.0) for details in float_model.get_input_details()}
-        ranges |= {details["name"]: output_range for details in float_model.get_output_details()}
+        ranges = tensor_ranges(float_model, spans, inputs)
+        ranges |= {details["name"]: taken for details in float_model.get_input_details()}
+        ranges |= dict.fromkeys(flatbuffer.output_tensors(content), output_range)
         for name, span in spans.items():
             seen = ranges.get(name, (float(np.min(span["min"])), float(np.max(span["max"]))))
             low, high = with_zero(*seen)
@@ -140,28 +148,23 @@ def with_float16_weights(content: bytes) -> bytes:
         return bytes(work.quantize(enable_progress_report=False).quantized_model)
 
 
-def _mean_errors(content: bytes, notes: dict[str, Any], pictures: Any, model: Any) -> list[np.ndarray]:
-    """By how much each channel of each output lies above the float model's on average: see `quantization.qdq`.
+def _raw_answers(
+    content: bytes, notes: dict[str, Any], pictures: Iterable[np.ndarray], model: Any, scales: Iterable[OutputScale]
+) -> Iterator[tuple[Raw, Raw]]:
+    """The float model's answer to each picture, and what the file says.
 
     What lies outside of the range that an output can store is meant to be clipped, and no error.
     """
     import torch
 
     network = _opened(content, notes)
-    bounds = [tuple(np.array(s["offset"]) + sign * np.array(s["scale"]) for sign in (-1, 1)) for s in notes[SCALES]]
-    errors = []
-    for picture in itertools.islice(pictures, CORRECTED_ON):
+    for picture in pictures:
         with torch.inference_mode():
             cell, airlight = model.predict(torch.from_numpy(picture).permute(2, 0, 1)[None] / 255)
         exact = cell[0].permute(1, 2, 0).numpy(), airlight[0].numpy()
-        errors.append(
-            [
-                (stored - np.clip(wanted, *bound)).reshape(-1, wanted.shape[-1]).mean(0)
-                for stored, wanted, bound in zip(network(picture), exact, bounds, strict=True)
-            ]
-        )
+        wanted = [np.clip(value, scale.low, scale.high) for value, scale in zip(exact, scales, strict=True)]
+        yield (wanted[0], wanted[1]), network(picture)
     network.close()
-    return [np.mean(each, axis=0) for each in zip(*errors, strict=True)]
 
 
 def _answers(content: bytes, width: int, height: int) -> dict[str, list[str]]:

@@ -27,16 +27,37 @@ def operators(model: bytes) -> list[Operator]:
     """Every operator of a .tflite file's first graph, in order."""
     from ai_edge_litert import schema_py_generated as schema
 
+    types = _names(schema.TensorType)
+    graph, found = _graph(model)
+    return [
+        Operator(name, tuple(types[graph.tensors[i].type] for i in [*op.inputs, *op.outputs] if i >= 0))
+        for name, op in found
+    ]
+
+
+def output_tensors(model: bytes) -> list[str]:
+    """Names of the tensors that hold an output's values: it, and what it was before it was reshaped."""
+    graph, found = _graph(model)
+    reshaped = {op.outputs[0]: op.inputs[0] for name, op in found if name == "RESHAPE"}
+    tensors = []
+    for tensor in graph.outputs:
+        while tensor is not None:
+            tensors.append(graph.tensors[tensor].name.decode())
+            tensor = reshaped.get(tensor)
+    return tensors
+
+
+def _graph(model: bytes) -> tuple[Any, list[tuple[str, Any]]]:
+    """A .tflite file's first graph, and its operators with their names."""
+    from ai_edge_litert import schema_py_generated as schema
+
     content = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(bytes(model), 0))
-    graph = content.subgraphs[0]
-    names, types = _names(schema.BuiltinOperator), _names(schema.TensorType)
+    names, codes = _names(schema.BuiltinOperator), content.operatorCodes
     found = []
-    for op in graph.operators:
-        code = content.operatorCodes[op.opcodeIndex]
-        tensors = [i for i in [*op.inputs, *op.outputs] if i >= 0]
-        name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
-        found.append(Operator(name, tuple(types[graph.tensors[i].type] for i in tensors)))
-    return found
+    for op in content.subgraphs[0].operators:
+        code = codes[op.opcodeIndex]
+        found.append((names[max(code.builtinCode, code.deprecatedBuiltinCode)], op))
+    return content.subgraphs[0], found
 
 
 def summary(model: bytes) -> dict[str, Any]:

@@ -1,12 +1,16 @@
 """A torch model in the form that becomes a clean INT8 .tflite: NHWC, no operator that stays float.
 
-Three things are prepared here, none of which changes what the float model computes:
+Four things are prepared here, none of which changes what the float model computes within the picture:
 
 - pictures go in and maps come out with the channel last, so that the converter leaves no TRANSPOSE;
 - the maximum over the whole picture becomes a max pooling (REDUCE_MAX has no INT8 form in the quantizer);
-- each channel of a grid model's outputs is moved and scaled to [-1, 1]. An INT8 tensor has one scale for all of its
+- a scale and a shift that come before anything else are taken out: an INT8 input has a scale and a zero of its own,
+  which is moved to one of the picture's levels (`quantization.layers.on_levels`);
+- each channel of a grid model's outputs is moved and scaled to [-1, 1). An INT8 tensor has one scale for all of its
   channels, and density, colour and shift of a cell have very different ranges; folded into the last layer's weights,
-  every channel gets all 256 steps, and the runner undoes it where it leaves INT8 anyway.
+  every channel gets all 256 steps, and the runner undoes it where it leaves INT8 anyway. The airlight, on which every
+  pixel depends, is told in `PARTS` parts, each of which is clipped where the next one starts: their sum has that many
+  times the steps, over all that an airlight can be and not only what calibration pictures have.
 """
 
 from __future__ import annotations
@@ -21,22 +25,48 @@ from torch import Tensor, nn
 
 from edge import coefficients
 from edge.errors import EdgeError
+from quantization.layers import on_levels
 
 # Where a coefficient stops to matter (see edge.coefficients.decode): below the least density the gain is 1 to a
 # quarter of a grey level; above the most it is clipped, and so are tint and shift beyond theirs.
 LEAST_DENSITY = (np.log(np.expm1(0.001)) - coefficients.DENSITY_OFFSET) / coefficients.DENSITY_SLOPE
 MOST_DENSITY = (coefficients.LARGEST_LOG_GAIN + 1 - coefficients.DENSITY_OFFSET) / coefficients.DENSITY_SLOPE
 MOST_TINT, MOST_SHIFT = 1 / coefficients.TINT_SCALE, 1.0
+LIGHT = -4.0, 6.0  # an airlight of 0.02 to 1.1, and of finesse all but its last hundredths
+PARTS = 8
+STORED = -1.0, 127 / 128  # what an output stores: int8 / 128
 MARGIN = 0.05  # of the range that calibration saw, on either side
 LEAST_SPAN = 1 / 16
 
 
 @dataclass(frozen=True)
 class OutputScale:
-    """`value = offset + scale * stored` for each channel of one output."""
+    """`value = offset + scale * stored` for each channel of one output, `stored` in [-1, 1).
+
+    Attributes:
+        parts: how many channels one value is spread over, the first of all values before the second of all;
+            `stored` is their sum.
+    """
 
     scale: tuple[float, ...]
     offset: tuple[float, ...]
+    parts: int = 1
+
+    @classmethod
+    def over(cls, low: np.ndarray, high: np.ndarray, parts: int = 1) -> OutputScale:
+        """For values between `low` and `high` (channels,)."""
+        scale = (high - low) / parts / (STORED[1] - STORED[0])
+        return cls(tuple(map(float, scale)), tuple(map(float, low + parts * scale)), parts)
+
+    @property
+    def low(self) -> np.ndarray:
+        """The least value of each channel that can be stored."""
+        return np.array(self.offset) + self.parts * STORED[0] * np.array(self.scale)
+
+    @property
+    def high(self) -> np.ndarray:
+        """The largest value of each channel that can be stored."""
+        return np.array(self.offset) + self.parts * STORED[1] * np.array(self.scale)
 
 
 class ChannelLast(nn.Module):
@@ -54,10 +84,11 @@ class ChannelLast(nn.Module):
         return cell.permute(0, 2, 3, 1), airlight
 
 
-def output_ranges(model: nn.Module, pictures: Iterable[np.ndarray]) -> tuple[OutputScale, OutputScale]:
-    """The scale that brings each channel of a grid model's `cell` and `airlight` into [-1, 1].
+def output_scales(model: nn.Module, pictures: Iterable[np.ndarray]) -> tuple[OutputScale, OutputScale]:
+    """The scales that bring each channel of a grid model's `cell` and `airlight` into [-1, 1).
 
-    Ranges are those that the float model shows on the pictures, with a margin, cut to what `edge.coefficients` uses.
+    A cell's ranges are those that the float model shows on the pictures, with a margin, cut to what
+    `edge.coefficients` uses.
 
     Args:
         pictures: uint8 RGB (H, W, 3).
@@ -66,25 +97,21 @@ def output_ranges(model: nn.Module, pictures: Iterable[np.ndarray]) -> tuple[Out
     with torch.inference_mode():
         for picture in pictures:
             cell, airlight = model.predict(torch.from_numpy(picture).permute(2, 0, 1)[None] / 255)
-            flat = cell[0].flatten(1)
-            lows.append(torch.cat([flat.amin(1), airlight[0]]))
-            highs.append(torch.cat([flat.amax(1), airlight[0]]))
+            lows.append(cell[0].flatten(1).amin(1))
+            highs.append(cell[0].flatten(1).amax(1))
     low, high = torch.stack(lows).amin(0).numpy(), torch.stack(highs).amax(0).numpy()
     margin = MARGIN * (high - low)
     low, high = low - margin, high + margin
     low[0], high[0] = max(low[0], LEAST_DENSITY), min(high[0], MOST_DENSITY)
     for part, most in ((slice(1, 4), MOST_TINT), (slice(4, 7), MOST_SHIFT)):
         low[part], high[part] = np.maximum(low[part], -most), np.minimum(high[part], most)
-    middle, half = (low + high) / 2, np.maximum((high - low) / 2, LEAST_SPAN / 2)
-    split = coefficients.CHANNELS
-    return tuple(
-        OutputScale(tuple(map(float, half[part])), tuple(map(float, middle[part])))
-        for part in (slice(0, split), slice(split, None))
-    )  # type: ignore[return-value]
+    high = np.maximum(high, low + LEAST_SPAN)
+    light_low, light_high = (np.full(airlight.shape[1], end) for end in LIGHT)
+    return OutputScale.over(low, high), OutputScale.over(light_low, light_high, PARTS)
 
 
 def with_output_scale(model: nn.Module, cell: OutputScale, airlight: OutputScale) -> nn.Module:
-    """A copy of a grid model whose outputs are `(value - offset) / scale`.
+    """A copy of a grid model whose outputs are what is stored of their values.
 
     Raises:
         EdgeError: its last layers are not convolutions named `cell` and `airlight`.
@@ -94,20 +121,25 @@ def with_output_scale(model: nn.Module, cell: OutputScale, airlight: OutputScale
         layer = getattr(model, name, None)
         if not isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) or layer.bias is None:
             raise EdgeError(f"a grid model for this target ends in a convolution with bias named {name!r}")
-        per_channel = 1 / torch.tensor(scale.scale)
+        axis = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
+        steps = torch.tensor(scale.scale, dtype=torch.float32)
         shape = [1] * layer.weight.ndim
-        shape[1 if isinstance(layer, nn.ConvTranspose2d) else 0] = -1
-        with torch.no_grad():
-            layer.weight.mul_(per_channel.view(shape))
-            layer.bias.sub_(torch.tensor(scale.offset)).mul_(per_channel)
+        shape[axis] = -1
+        weight = (layer.weight / steps.view(shape)).detach()
+        ends = np.linspace(scale.low, scale.high, scale.parts + 1)[:-1].astype(np.float32)
+        biases = [(layer.bias - torch.from_numpy(low)) / steps + STORED[0] for low in ends]
+        layer.weight = nn.Parameter(torch.cat([weight] * scale.parts, axis))
+        layer.bias = nn.Parameter(torch.cat(biases).detach())
+        layer.out_channels *= scale.parts
     return model
 
 
-def quantizable(module: nn.Module, example: Tensor, drop_last_clamp: bool) -> nn.Module:
-    """The traced module, with max pooling for the whole-picture maximum.
+def quantizable(module: nn.Module, example: Tensor, int8: bool) -> tuple[nn.Module, tuple[float, float]]:
+    """The traced module, with max pooling for the whole-picture maximum, and what it takes for black and for white.
 
     Args:
-        drop_last_clamp: leave a clamp right before the output out; the INT8 range clips there anyway.
+        int8: leave a clamp right before the output out, since the INT8 range clips there anyway, and what only scales
+            and shifts the picture, since the input's range tells that.
     """
     with torch.no_grad():
         traced = torch.export.export(module, (example,)).module()
@@ -120,14 +152,39 @@ def quantizable(module: nn.Module, example: Tensor, drop_last_clamp: bool) -> nn
             pooled.meta = node.meta
             node.replace_all_uses_with(pooled)
         elif (
-            drop_last_clamp
-            and node.target in (aten.clamp.default, aten.clamp_.default)
-            and all(map(_leads_to_output, node.users))
+            int8 and node.target in (aten.clamp.default, aten.clamp_.default) and all(map(_leads_to_output, node.users))
         ):
             node.replace_all_uses_with(node.args[0])
+    taken = _without_prelude(traced) if int8 else (0.0, 1.0)
     traced.graph.eliminate_dead_code()
     traced.recompile()
-    return traced
+    return traced, taken
+
+
+def _without_prelude(traced: torch.fx.GraphModule) -> tuple[float, float]:
+    """Take out what scales and shifts the picture before a convolution; what that now takes for black and white."""
+    aten = torch.ops.aten
+    black, white, passed = 0.0, 1.0, []
+    (node,) = (n for n in traced.graph.nodes if n.op == "placeholder")
+    while True:
+        users = [user for user in node.users if user.users]  # one without users is torch's check of the shape
+        if len(users) != 1 or users[0].target not in (aten.permute.default, aten.mul.Tensor, aten.sub.Tensor):
+            break
+        (node,) = users
+        if node.target != aten.permute.default:
+            number = node.args[1]
+            scaled = node.target == aten.mul.Tensor
+            black, white = (black * number, white * number) if scaled else (black - number, white - number)
+            passed.append(node)
+    if not passed or len(users) != 1 or users[0].target != aten.conv2d.default or len(users[0].args) < 3:
+        return 0.0, 1.0
+    black, white, moved = on_levels(black, white)
+    weight, bias = (traced.get_parameter(n.target) for n in users[0].args[1:3])
+    with torch.no_grad():
+        bias.add_(weight.sum((1, 2, 3)) * moved)
+    for node in passed:
+        node.replace_all_uses_with(node.args[0])
+    return black, white
 
 
 def _leads_to_output(node: torch.fx.Node) -> bool:

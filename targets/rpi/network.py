@@ -86,7 +86,7 @@ def interpreter_module() -> tuple[str, Any]:
 
 
 def _as_int8(picture: np.ndarray) -> np.ndarray:
-    """uint8 to the model's int8, whose range is [0, 1] with zero point -128: the top bit flips."""
+    """uint8 to the model's int8, which counts the same levels from -128: the top bit flips."""
     return (picture ^ np.uint8(0x80)).view(np.int8)
 
 
@@ -106,9 +106,12 @@ def _restorer(
         return lambda raw: raw
     step, zero = details["quantization"]
     channel = scales[number] if scales else {"scale": [1.0], "offset": [0.0]}
+    parts = channel.get("parts", 1)
     scale = np.float32(step) * np.array(channel["scale"], np.float32)
-    offset = np.array(channel["offset"], np.float32) - zero * scale
-    return lambda raw: raw * scale + offset
+    offset = np.array(channel["offset"], np.float32) - parts * zero * scale
+    if parts == 1:
+        return lambda raw: raw * scale + offset
+    return lambda raw: raw.reshape(parts, -1).sum(0, dtype=np.float32) * scale + offset
 
 
 def _first_line(error: Exception) -> str:

@@ -9,7 +9,8 @@ maximum over the whole picture is taken, one value of each channel, and the oute
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,21 +24,38 @@ LEAST_SPAN = 1 / 64
 Range = tuple[float, float]
 
 
-def tensor_ranges(interpreter: Any, names: Iterable[str], pictures: Iterable[np.ndarray]) -> dict[str, Range]:
+@dataclass(frozen=True)
+class Inputs:
+    """Pictures as a float model takes them: float32 (1, H, W, 3) from `black` to `white`.
+
+    Attributes:
+        pictures: uint8 RGB (H, W, 3).
+    """
+
+    pictures: Iterable[np.ndarray]
+    black: float
+    white: float
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        for picture in self.pictures:
+            yield (picture[None] * ((self.white - self.black) / 255) + self.black).astype(np.float32)
+
+
+def tensor_ranges(interpreter: Any, names: Iterable[str], inputs: Iterable[np.ndarray]) -> dict[str, Range]:
     """Lowest and highest value of each tensor over all pictures, without each picture's outermost in large maps.
 
     Args:
         interpreter: of the float model, with `experimental_preserve_all_tensors`.
         names: of the tensors; one that the interpreter does not have, or that is constant, is left out.
-        pictures: uint8 RGB (H, W, 3).
+        inputs: float32, as the model takes them.
     """
     interpreter.allocate_tensors()
     (source,) = interpreter.get_input_details()
     index = {details["name"]: details["index"] for details in interpreter.get_tensor_details() if details["name"]}
     wanted = {name: index[name] for name in names if name in index}
     found: dict[str, Range] = {}
-    for picture in pictures:
-        interpreter.set_tensor(source["index"], (picture[None] / 255).astype(np.float32))
+    for given in inputs:
+        interpreter.set_tensor(source["index"], given)
         interpreter.invoke()
         for name, number in wanted.items():
             low, high = _inner_range(interpreter.get_tensor(number))

@@ -1,10 +1,12 @@
 """The Raspberry Pi target: a .tflite that is INT8 from end to end and answers like the float model."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from edge import coefficients
 from edge.bundle import Bundle, write_bundle
@@ -14,7 +16,7 @@ from edge.pictures import write_picture
 from quantization.calibration import made_set
 from targets import BuildOptions
 from targets.rpi import TARGET, flatbuffer, kernels
-from targets.rpi.network import FILE, LiteRTNetwork
+from targets.rpi.network import FILE, LiteRTNetwork, _restorer
 
 pytest.importorskip("ai_edge_litert")
 WIDTH, HEIGHT = 32, 24
@@ -79,12 +81,12 @@ def bundles(exported):
 
 @pytest.fixture(scope="module")
 def float_answers(checkpoint):
-    """The torch model's own raw answers to the probe pictures."""
+    """The torch model's own raw answers to the probe pictures, its normalisations folded in."""
     import torch
 
     from training.checkpoint import load_model
 
-    net = load_model(checkpoint)
+    net = load_model(checkpoint).fuse()
     answers = []
     for picture in kernels.probe_pictures(WIDTH, HEIGHT):
         with torch.no_grad():
@@ -107,6 +109,30 @@ def test_every_operator_of_the_int8_file_computes_in_integers(bundles):
     assert {kind for op in found for kind in op.types} <= {"INT8", "INT32"}
     names = {op.name for op in found}
     assert "TRANSPOSE" not in names and "DEQUANTIZE" not in names and "REDUCE_MAX" not in names
+
+
+def test_nothing_is_computed_before_the_first_convolution(bundles):
+    names = [op.name for op in flatbuffer.operators(Bundle.read(bundles["int8"]).files[FILE])]
+    assert names[: names.index("CONV_2D")] in ([], ["PAD"])
+
+
+@given(st.lists(st.floats(-4, 6), min_size=3, max_size=3))
+@settings(max_examples=30, deadline=None)
+def test_any_airlight_is_told_whatever_the_calibration_pictures_have(light):
+    """Within what an airlight can be, and to a hundredth of its raw value: 8 bits alone have steps of 0.04."""
+    torch = pytest.importorskip("torch")
+    from targets.rpi.graph import output_scales, with_output_scale
+    from training.models.grid import GridNet
+
+    net = GridNet(width=8, stem=8, deep=1, height=HEIGHT, columns=WIDTH).eval()  # its airlight: 1 in each colour
+    scales = output_scales(net, made_set(WIDTH, HEIGHT, "grid", 2))
+    with torch.no_grad():
+        net.airlight.bias.copy_(torch.tensor(light))
+        _, stored = with_output_scale(net, *scales).predict(torch.zeros(1, 3, HEIGHT, WIDTH))
+    raw = np.clip(np.rint(stored[0].numpy() * 128), -128, 127).astype(np.int8)
+    details = {"dtype": np.int8, "quantization": (1 / 128, 0)}
+    told = _restorer(details, [asdict(scale) for scale in scales], 1, as_picture=False)(raw)
+    assert told == pytest.approx(light, abs=0.01)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])

@@ -95,6 +95,33 @@ def test_what_is_told_of_the_whole_picture_stays_float_in_the_shipped_model():
         assert set(names) <= set(built.notes["float_layers"])
 
 
+def test_the_picture_is_int8s_own_input_as_it_is():
+    """Nothing is computed before the first convolution, and it sees what the quantized graph alone would see."""
+    import onnx
+    import onnxruntime
+
+    from edge.export import SHIPPED
+    from quantization import qdq
+
+    source = SourceModel.read(SHIPPED["edge"])
+    calibration = made_set(source.card.width, source.card.height, "grid", pictures=2)
+    built = targets.load("onnx").build(source, targets.BuildOptions("int8", calibration))
+    graph = onnx.load_from_string(built.files["model.onnx"]).graph
+    taken, steps = graph.input[0].name, []
+    while not steps or steps[-1] != "Conv":
+        (node,) = (node for node in graph.node if taken in node.input)
+        steps.append(node.op_type)
+        taken = node.output[0]
+    assert steps == ["Transpose", "DequantizeLinear", "Conv"]
+
+    alone = qdq.quantized(source.onnx, calibration, qdq.PROCESSOR, "percentile", built.notes["float_layers"])
+    picture = np.random.default_rng(1).integers(0, 256, (120, 160, 3), np.uint8)
+    (cell, _) = onnxruntime.InferenceSession(built.files["model.onnx"]).run(None, {"picture_u8": picture[None]})
+    given = (picture.transpose(2, 0, 1)[None] / 255).astype(np.float32)
+    (expected, _) = onnxruntime.InferenceSession(alone.SerializeToString()).run(None, {"picture": given})
+    np.testing.assert_array_equal(cell[0], expected[0].transpose(1, 2, 0))
+
+
 def test_int8_really_runs_in_int8(int8, openvino_bundle):
     """As the compiled model tells, not as it was asked for."""
     float32 = Bundle.read(openvino_bundle)
