@@ -173,6 +173,8 @@ def _without_prelude(traced: torch.fx.GraphModule) -> tuple[float, float]:
         (node,) = users
         if node.target != aten.permute.default:
             number = node.args[1]
+            if not isinstance(number, (int, float)):
+                return 0.0, 1.0
             scaled = node.target == aten.mul.Tensor
             black, white = (black * number, white * number) if scaled else (black - number, white - number)
             passed.append(node)
