@@ -126,13 +126,15 @@ def put_on_levels(model: Any) -> None:
         return
     _, _, moved = on_levels(first.black, first.white)
 
-    def move(name: str, by: Any) -> None:
-        array = numpy_helper.to_array(stored[name])
-        stored[name].CopyFrom(numpy_helper.from_array((array + by).astype(array.dtype), name))
+    def move(node: Any, place: int, by: Any) -> None:
+        """Under a name of its own: others may take the same constant."""
+        array = numpy_helper.to_array(stored[node.input[place]])
+        node.input[place] = f"{node.name}/on_levels"
+        model.graph.initializer.append(numpy_helper.from_array((array + by).astype(array.dtype), node.input[place]))
 
-    move(shift.input[1], moved)
+    move(shift, 1, moved)
     for node in inner:
-        move(node.input[2], moved * numpy_helper.to_array(stored[node.input[1]]).sum((1, 2, 3)))
+        move(node, 2, moved * numpy_helper.to_array(stored[node.input[1]]).sum((1, 2, 3)))
 
 
 def heads(model: Any) -> tuple[str, ...]:

@@ -130,6 +130,27 @@ def test_putting_the_picture_on_levels_leaves_the_answer_as_it_was_within_the_bo
         assert np.abs(ours - theirs).mean() < 1e-3
 
 
+def test_a_constant_that_others_take_too_stays_for_them_as_it_was(source):
+    model = onnx.load(source.onnx)
+    for node in model.graph.node[:1]:
+        node.input[0] = "centred"
+        node.input.append("good.bias")
+    model.graph.node.insert(0, helper.make_node("Sub", ["picture", "half"], ["centred"], "n0"))
+    mean = next(node for node in model.graph.node if node.name == "n7")
+    mean.input[0] = "b"
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(0.5), "half"))
+    model.graph.initializer.append(numpy_helper.from_array(np.zeros(8, np.float32), "good.bias"))
+    put_on_levels(model)
+
+    stored = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
+    assert stored["half"] == np.float32(0.5) and not stored["good.bias"].any()
+    assert prelude(model).black == pytest.approx(-128 / 255)
+    weights = stored["good.weight"].astype(np.float64)
+    np.testing.assert_allclose(
+        stored[model.graph.node[1].input[2]], weights.sum((1, 2, 3)) * 0.5 / 255, rtol=1e-4, atol=1e-6
+    )
+
+
 def test_a_model_that_takes_the_picture_as_it_is_stays_as_it_is(source):
     model = onnx.load(source.onnx)
     put_on_levels(model)
