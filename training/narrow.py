@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from edge import command
 from edge.errors import EdgeError
@@ -30,22 +29,6 @@ examples:
 The configuration is that of the narrower model's training: its [model] says how wide it is, its sources and losses
 what matters. Then train it with model.initial = "start.safetensors".
 """
-SINGLE = "picture"  # the input's three channels
-
-
-class Reader(NamedTuple):
-    """A layer with weights: what it reads, and what it gives to the others.
-
-    Attributes:
-        name: of the module; a convolution, or a convolution with its normalisation.
-        reads, gives: names of groups of channels; `SINGLE`, or empty for outputs that are all kept.
-        twice: whether it reads the group two times, one after the other (means and maxima).
-    """
-
-    name: str
-    reads: str
-    gives: str
-    twice: bool = False
 
 
 def parser() -> argparse.ArgumentParser:
@@ -87,41 +70,6 @@ def _widths(config: RunConfig) -> dict[str, int]:
     return {key: config.model.configuration[key] for key in ("width", "stem") if key in config.model.configuration}
 
 
-def readers(model: GridNet) -> Iterator[Reader]:
-    """Every layer of an edge model that has weights, with the groups of channels that it joins."""
-    yield Reader("down2", SINGLE, "half")
-    yield from _separable("at2", "half")
-    yield Reader("down4", "half", "quarter")
-    for number in range(len(model.at4)):
-        yield from _inverted(f"at4.{number}", "quarter", "quarter")
-    yield from _inverted("down8", "quarter", "eighth")
-    for number in range(len(model.at8)):
-        yield from _inverted(f"at8.{number}", "eighth", "eighth")
-    for name in ("first", "whole"):
-        if getattr(model, name) is not None:
-            yield Reader(f"{name}.0", "eighth", f"{name}.inner", twice=True)
-            yield Reader(f"{name}.1", f"{name}.inner", "eighth")
-    yield Reader("up4", "eighth", "quarter")
-    yield from _inverted("fuse4", "quarter", "quarter")
-    yield Reader("up2", "quarter", "half")
-    yield from _separable("fuse2", "half")
-    yield Reader("cell", "half", "")
-    yield Reader("airlight", "eighth", "")
-    if model.finesse is not None:
-        yield Reader("finesse", "eighth", "")
-
-
-def _separable(name: str, group: str) -> Iterator[Reader]:
-    yield Reader(f"{name}.body.0", group, f"{name}.filtered")
-    yield Reader(f"{name}.body.1", f"{name}.filtered", group)
-
-
-def _inverted(name: str, group: str, out: str) -> Iterator[Reader]:
-    yield Reader(f"{name}.body.0", group, f"{name}.inner")
-    yield Reader(f"{name}.body.1", f"{name}.inner", f"{name}.filtered")
-    yield Reader(f"{name}.body.2", f"{name}.filtered", out)
-
-
 def importance(model: GridNet, config: RunConfig, data: Path, batches: int) -> dict[str, torch.Tensor]:
     """How much each channel of each group matters, one number a channel; only their order counts.
 
@@ -130,6 +78,7 @@ def importance(model: GridNet, config: RunConfig, data: Path, batches: int) -> d
     import torch
 
     from training import sources
+    from training.channels import convolution, depthwise, readers
     from training.losses import WeightedLoss
 
     dataset = sources.build(config.sources, config.training.size, config.seed, data)
@@ -144,15 +93,15 @@ def importance(model: GridNet, config: RunConfig, data: Path, batches: int) -> d
         objective(model, hazy, clear, haze).loss.backward()
         batch: dict[str, torch.Tensor] = {}
         for layer in layers:
-            weight = _convolution(model, layer.name).weight
-            share = _by_input(_convolution(model, layer.name), weight * weight.grad)
+            weight = convolution(model, layer.name).weight
+            share = _by_input(convolution(model, layer.name), weight * weight.grad)
             if layer.twice:
                 share = share.view(2, -1).sum(0)
             batch[layer.reads] = batch.get(layer.reads, torch.zeros(())) + share
         for group, share in batch.items():
             found[group] = found.get(group, torch.zeros(())) + share**2
     for layer in layers:
-        if _depthwise(model, layer.name):
+        if depthwise(model, layer.name):
             found[layer.reads] = found[layer.gives] = found[layer.reads] + found[layer.gives]
     return found
 
@@ -161,19 +110,21 @@ def narrowed(model: GridNet, narrower: GridNet, matters: dict[str, torch.Tensor]
     """The narrower model with the weights of the channels of `model` that matter most; both have the same layers."""
     import torch
 
+    from training.channels import SINGLE, convolution, depthwise, readers
+
     kept: dict[str, torch.Tensor] = {SINGLE: torch.arange(3)}
     for layer in readers(narrower):
         if layer.gives and layer.gives not in kept:
-            count = _convolution(narrower, layer.name).out_channels
-            if _depthwise(narrower, layer.name) and layer.gives != layer.reads:
+            count = convolution(narrower, layer.name).out_channels
+            if depthwise(narrower, layer.name) and layer.gives != layer.reads:
                 kept[layer.gives] = kept[layer.reads]
             else:
                 kept[layer.gives] = matters[layer.gives].argsort(descending=True)[:count].sort().values
     with torch.no_grad():
         for layer in readers(narrower):
-            mine, theirs = _convolution(narrower, layer.name), _convolution(model, layer.name)
+            mine, theirs = convolution(narrower, layer.name), convolution(model, layer.name)
             weight, bias = theirs.weight, theirs.bias
-            if not _depthwise(narrower, layer.name):
+            if not depthwise(narrower, layer.name):
                 columns = kept[layer.reads]
                 if layer.twice:
                     columns = torch.cat([columns, columns + theirs.in_channels // 2])
@@ -188,16 +139,6 @@ def narrowed(model: GridNet, narrower: GridNet, matters: dict[str, torch.Tensor]
                 mine.bias.copy_(bias)
             mine.weight.copy_(weight)
     return narrower
-
-
-def _convolution(model: GridNet, name: str) -> torch.nn.Conv2d:
-    module = model.get_submodule(name)
-    return module[0] if hasattr(module, "fuse") else module  # type: ignore[index,return-value]
-
-
-def _depthwise(model: GridNet, name: str) -> bool:
-    layer = _convolution(model, name)
-    return layer.groups > 1
 
 
 def _by_input(layer: torch.nn.Conv2d, values: torch.Tensor) -> torch.Tensor:

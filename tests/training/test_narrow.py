@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.training.test_train import CONFIG
-from training import narrow
+from training import channels, narrow
 from training.checkpoint import load_model, save_checkpoint
 from training.models.grid import GridNet
 
@@ -29,7 +29,7 @@ def settled(network: GridNet) -> GridNet:
 def even(network: GridNet) -> dict[str, torch.Tensor]:
     """The same importance for each channel of each group."""
     counts = {}
-    for layer in narrow.readers(network):
+    for layer in channels.readers(network):
         if layer.gives:
             convolution = network.get_submodule(layer.name)[0]
             counts[layer.gives] = torch.ones(convolution.out_channels)
@@ -49,9 +49,9 @@ def test_channels_that_nothing_reads_are_left_out_without_a_difference():
     """A narrow model is put into a wide one, among channels whose readers have weights of zero."""
     small = settled(GridNet(**NARROW))
     wide = settled(GridNet(**WIDE))
-    places: dict[str, torch.Tensor] = {narrow.SINGLE: torch.arange(3)}
+    places: dict[str, torch.Tensor] = {channels.SINGLE: torch.arange(3)}
     generator = torch.Generator().manual_seed(1)
-    layers = list(narrow.readers(wide))
+    layers = list(channels.readers(wide))
     for layer in layers:
         if layer.gives and layer.gives not in places:
             one, other = (m.get_submodule(layer.name)[0].out_channels for m in (small, wide))

@@ -1,0 +1,128 @@
+"""Lay edge models side by side in one wider edge model, whose answer is the mean of theirs.
+
+What networks that were trained apart from each other got wrong by chance partly cancels out in their mean (see
+`training.models.committee`), and two narrow ones side by side take no more time than one of twice their width. The
+weights that lead from one's channels to another's are zero at first; training goes on from there and may use them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge import command
+from edge.errors import EdgeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from training.models.grid import GridNet
+
+EXAMPLES = """\
+examples:
+  python -m training.widen runs/a/last.safetensors runs/b/last.safetensors --out runs/wide.safetensors
+
+The files hold edge models that differ in their weights alone. Train the wider one with
+model.initial = "runs/wide.safetensors" and as many times the width and stem.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python -m training.widen",
+        description="Lay edge models side by side in one wider edge model whose answer is the mean of theirs, to go on "
+        "training from.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    made.add_argument("checkpoints", nargs="+", type=Path, metavar="FILE", help="two or more .safetensors checkpoints")
+    made.add_argument("--out", type=Path, required=True, metavar="FILE", help="the checkpoint to write")
+    return made
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    command.require("torch", "train")
+    from training.checkpoint import read_checkpoint, save_checkpoint
+    from training.models.grid import GridNet
+
+    paths = arguments.checkpoints
+    if len(paths) < 2:
+        raise EdgeError("a wider model is made of two checkpoints or more; name another")
+    held = [read_checkpoint(path) for path in paths]
+    first, models = held[0], [one.build() for one in held]
+    grids = [model for model in models if isinstance(model, GridNet)]
+    for path, one in zip(paths, held, strict=True):
+        if one.model != "grid":
+            raise EdgeError(f"{path} is a {one.model} model; only edge models are laid side by side")
+        if one.configuration != first.configuration:
+            raise EdgeError(
+                f"{path} is configured as {dict(one.configuration)} and {paths[0]} as {dict(first.configuration)}; "
+                "models that are laid side by side differ in their weights alone"
+            )
+    wide, configuration = widened(grids, first.configuration)
+    provenance = {"side_by_side": [dict(one.provenance) for one in held]}
+    print(save_checkpoint(arguments.out, wide, "grid", configuration, provenance))
+    return 0
+
+
+def widened(models: Sequence[GridNet], configuration: dict[str, object]) -> tuple[GridNet, dict[str, object]]:
+    """One model with the channels of all, in eval mode, and its configuration.
+
+    Args:
+        models: all of this configuration, in eval mode.
+    """
+    import torch
+
+    from training.channels import SINGLE, convolution, depthwise, readers
+    from training.models.grid import GridNet
+
+    count = len(models)
+    sample = models[0]
+    width, stem = sample.down4[0].out_channels, sample.down2[0].out_channels
+    wider = {**configuration, "width": count * width, "stem": count * stem}
+    wide = GridNet(**wider)  # type: ignore[arg-type]
+    with torch.no_grad():
+        for layer in readers(wide):
+            mine = convolution(wide, layer.name)
+            theirs = [convolution(model, layer.name) for model in models]
+            weights = [_by_output(each) for each in theirs]
+            if layer.reads == SINGLE or depthwise(wide, layer.name):
+                weight = torch.cat(weights)
+            elif not layer.gives:
+                weight = torch.cat(weights, 1) / count
+            elif layer.twice:
+                halves = [weight.chunk(2, 1) for weight in weights]
+                weight = torch.cat([_blocks([half[i] for half in halves]) for i in range(2)], 1)
+            else:
+                weight = _blocks(weights)
+            _by_output(mine).copy_(weight)
+            if layer.gives:
+                states = [model.get_submodule(layer.name)[1].state_dict() for model in models]  # type: ignore[index]
+                for name, values in wide.get_submodule(layer.name)[1].state_dict().items():  # type: ignore[index]
+                    values.copy_(torch.cat([state[name] for state in states]) if values.ndim else states[0][name])
+            else:
+                biases = [each.get_parameter("bias") for each in theirs]
+                mine.get_parameter("bias").copy_(torch.stack(biases).mean(0))
+    return wide.eval(), wider
+
+
+def _by_output(layer: object) -> Tensor:
+    """A convolution's weights with the outputs first, then the inputs; those of the layer itself, no copy."""
+    from torch import nn
+
+    assert isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))
+    return layer.weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else layer.weight
+
+
+def _blocks(weights: Sequence[Tensor]) -> Tensor:
+    """Weights (outputs, inputs, h, w) of layers side by side: zero from one's inputs to another's outputs."""
+    outputs, inputs = (sum(weight.shape[i] for weight in weights) for i in range(2))
+    joined = weights[0].new_zeros(outputs, inputs, *weights[0].shape[2:])
+    row = column = 0
+    for weight in weights:
+        joined[row : row + weight.shape[0], column : column + weight.shape[1]] = weight
+        row, column = row + weight.shape[0], column + weight.shape[1]
+    return joined
