@@ -8,6 +8,7 @@ weights that lead from one's channels to another's are zero at first; training g
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -126,3 +127,7 @@ def _blocks(weights: Sequence[Tensor]) -> Tensor:
         joined[row : row + weight.shape[0], column : column + weight.shape[1]] = weight
         row, column = row + weight.shape[0], column + weight.shape[1]
     return joined
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))
