@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge import command
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from training.models.grid import GridNet
 
@@ -25,8 +25,9 @@ EXAMPLES = """\
 examples:
   python -m training.widen runs/a/last.safetensors runs/b/last.safetensors --out runs/wide.safetensors
 
-The files hold edge models that differ in their weights alone. Train the wider one with
-model.initial = "runs/wide.safetensors" and as many times the width and stem.
+The files hold edge models of one form, of which some may tell finesse and others not. Train the wider one with
+model.initial = "runs/wide.safetensors" and as many times the width and stem, or make it narrower again first
+(training.narrow): of the channels of all, those that matter most.
 """
 
 
@@ -58,10 +59,10 @@ def main(argv: list[str] | None = None) -> int:
     for path, one in zip(paths, held, strict=True):
         if one.model != "grid":
             raise EdgeError(f"{path} is a {one.model} model; only edge models are laid side by side")
-        if one.configuration != first.configuration:
+        if _form(one.configuration) != _form(first.configuration):
             raise EdgeError(
                 f"{path} is configured as {dict(one.configuration)} and {paths[0]} as {dict(first.configuration)}; "
-                "models that are laid side by side differ in their weights alone"
+                "models that are laid side by side have the same layers"
             )
     wide, configuration = widened(grids, first.configuration)
     provenance = {"side_by_side": [dict(one.provenance) for one in held]}
@@ -69,11 +70,14 @@ def main(argv: list[str] | None = None) -> int:
     return 0
 
 
-def widened(models: Sequence[GridNet], configuration: dict[str, object]) -> tuple[GridNet, dict[str, object]]:
+def widened(models: Sequence[GridNet], configuration: Mapping[str, Any]) -> tuple[GridNet, dict[str, Any]]:
     """One model with the channels of all, in eval mode, and its configuration.
 
+    Its cells and airlight are the means of theirs; its finesse is that of those who tell it.
+
     Args:
-        models: all of this configuration, in eval mode.
+        models: in eval mode, of one form: they may differ in finesse.
+        configuration: of one of them.
     """
     import torch
 
@@ -83,39 +87,51 @@ def widened(models: Sequence[GridNet], configuration: dict[str, object]) -> tupl
     count = len(models)
     sample = models[0]
     width, stem = sample.down4[0].out_channels, sample.down2[0].out_channels
-    wider = {**configuration, "width": count * width, "stem": count * stem}
-    wide = GridNet(**wider)  # type: ignore[arg-type]
+    telling = [model.finesse is not None for model in models]
+    wider = {**configuration, "width": count * width, "stem": count * stem, "finesse": any(telling)}
+    wide = GridNet(**wider)
     with torch.no_grad():
         for layer in readers(wide):
-            mine = convolution(wide, layer.name)
-            theirs = [convolution(model, layer.name) for model in models]
-            weights = [_by_output(each) for each in theirs]
+            mine = _by_output(convolution(wide, layer.name))
+            if not layer.gives:
+                _tell_the_mean(wide, models, layer.name)
+                continue
+            weights = [_by_output(convolution(model, layer.name)) for model in models]
             if layer.reads == SINGLE or depthwise(wide, layer.name):
-                weight = torch.cat(weights)
-            elif not layer.gives:
-                weight = torch.cat(weights, 1) / count
+                mine.copy_(torch.cat(weights))
             elif layer.twice:
-                halves = [weight.chunk(2, 1) for weight in weights]
-                weight = torch.cat([_blocks([half[i] for half in halves]) for i in range(2)], 1)
+                halves = zip(*(weight.chunk(2, 1) for weight in weights), strict=True)
+                mine.copy_(torch.cat([_blocks(half) for half in halves], 1))
             else:
-                weight = _blocks(weights)
-            _by_output(mine).copy_(weight)
-            if layer.gives:
-                states = [model.get_submodule(layer.name)[1].state_dict() for model in models]  # type: ignore[index]
-                for name, values in wide.get_submodule(layer.name)[1].state_dict().items():  # type: ignore[index]
-                    values.copy_(torch.cat([state[name] for state in states]) if values.ndim else states[0][name])
-            else:
-                biases = [each.get_parameter("bias") for each in theirs]
-                mine.get_parameter("bias").copy_(torch.stack(biases).mean(0))
+                mine.copy_(_blocks(weights))
+            states = [model.get_submodule(layer.name)[1].state_dict() for model in models]  # type: ignore[index]
+            for name, values in wide.get_submodule(layer.name)[1].state_dict().items():  # type: ignore[index]
+                values.copy_(torch.cat([state[name] for state in states]) if values.ndim else states[0][name])
     return wide.eval(), wider
 
 
-def _by_output(layer: object) -> Tensor:
-    """A convolution's weights with the outputs first, then the inputs; those of the layer itself, no copy."""
-    from torch import nn
+def _form(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """What models that are laid side by side have in common."""
+    return {key: value for key, value in configuration.items() if key not in ("finesse", "mirrored")}
 
-    assert isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d))
-    return layer.weight.transpose(0, 1) if isinstance(layer, nn.ConvTranspose2d) else layer.weight
+
+def _tell_the_mean(wide: GridNet, models: Sequence[GridNet], name: str) -> None:
+    """A last layer that says the mean of what those models say that have it."""
+    from training.channels import convolution
+
+    mine = convolution(wide, name)
+    weight, bias = _by_output(mine).zero_(), mine.get_parameter("bias").zero_()
+    each = weight.shape[1] // len(models)
+    telling = [number for number, model in enumerate(models) if getattr(model, name) is not None]
+    for number in telling:
+        theirs = convolution(models[number], name)
+        weight[:, number * each : (number + 1) * each] = _by_output(theirs) / len(telling)
+        bias += theirs.get_parameter("bias") / len(telling)
+
+
+def _by_output(layer: nn.Conv2d | nn.ConvTranspose2d) -> Tensor:
+    """A convolution's weights with the outputs first, then the inputs; those of the layer itself, no copy."""
+    return layer.weight.transpose(0, 1) if layer.transposed else layer.weight
 
 
 def _blocks(weights: Sequence[Tensor]) -> Tensor:
