@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from types import TracebackType
 
@@ -27,6 +28,8 @@ class Dehazer:
     >>> dehazer = Dehazer("edge-m-openvino-int8")   # doctest: +SKIP
     >>> clear = dehazer(frame)                      # doctest: +SKIP
 
+    Threads may share one and take turns then, each frame whole; to work in parallel, give each thread one of its own.
+
     Args:
         bundle: path of a bundle, or one that was read.
         device: as `--device` of the bundle's target; ``auto`` for the best that is here.
@@ -36,7 +39,7 @@ class Dehazer:
 
     Attributes:
         device, precision: where the model really runs and in what arithmetic.
-        timing: of the last frame; None before the first.
+        timing: of the last frame, whichever thread's it was; None before the first.
 
     Raises:
         BundleError: the bundle is missing or damaged.
@@ -63,6 +66,8 @@ class Dehazer:
             )
         if threads is not None:
             cv2.setNumThreads(threads)
+        # Buffers are kept from frame to frame. Re-entrant, for a signal's handler that closes in the middle of a call.
+        self._turn = threading.RLock()
         self.strength = strength
         self.timing: FrameTiming | None = None
         network = targets.load(manifest.target).open(self.bundle, device, threads)
@@ -130,7 +135,8 @@ class Dehazer:
             raise FrameError(f"out is a uint8 array of the frame's shape {frame.shape}")
         # The image library wants whole rows; views such as frame[:, ::-1] are copied.
         direct = out if out is not None and out.flags.c_contiguous else None
-        clear, self.timing = self._method(np.ascontiguousarray(frame), self._strength, direct, small)
+        with self._turn:
+            clear, self.timing = self._method(np.ascontiguousarray(frame), self._strength, direct, small)
         if out is None or clear is out:
             return clear
         np.copyto(out, clear)
@@ -152,7 +158,8 @@ class Dehazer:
         worst = 0
         for golden in self.bundle.manifest.golden:
             frame, expected = (_decoded(self.bundle, name) for name in (golden.frame, golden.clear))
-            clear, _ = self._method(frame, 1.0, None)
+            with self._turn:
+                clear, _ = self._method(frame, 1.0, None)
             if clear.shape != expected.shape:
                 raise BundleError(f"{self.bundle.path}: golden frames {golden.frame} and {golden.clear} differ in size")
             difference = int(cv2.absdiff(clear, expected).max())
@@ -165,7 +172,8 @@ class Dehazer:
         return worst
 
     def close(self) -> None:
-        self._network.close()
+        with self._turn:
+            self._network.close()
 
     def __enter__(self) -> Dehazer:
         return self

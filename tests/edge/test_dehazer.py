@@ -1,5 +1,6 @@
 """`Dehazer`: what a user's program relies on."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import cv2
@@ -62,6 +63,16 @@ def test_the_answer_may_be_written_to_an_array_of_ones_own(dehazer):
     assert dehazer(frame, out) is out
     assert np.array_equal(out, expected)
     assert np.array_equal(dehazer(frame, frame), expected)
+
+
+@pytest.mark.parametrize("kind", ["grid_bundle", "openvino_bundle", "frame_bundle"])
+def test_threads_that_share_one_get_what_each_would_get_alone(request, kind):
+    frames = [random_frame(96 + 48 * i, 128 + 64 * i, i) for i in range(4)]
+    with edge.Dehazer(request.getfixturevalue(kind), threads=1) as opened, ThreadPoolExecutor(4) as pool:
+        alone = [opened(frame) for frame in frames]
+        for _ in range(40):
+            for clear, expected in zip(pool.map(opened, frames), alone, strict=True):
+                assert np.array_equal(clear, expected)
 
 
 def test_the_timing_of_a_frame_is_told(dehazer):
