@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--service", metavar="ARGUMENTS", help="write a systemd unit that runs edge.run with these")
     p.add_argument(
         "--ssh",
-        default=os.environ.get(SSH_VARIABLE, "ssh"),
+        default=os.environ.get(SSH_VARIABLE) or "ssh",
         metavar="COMMAND",
         help=f"(default: ${SSH_VARIABLE} or ssh)",
     )

@@ -279,3 +279,17 @@ def test_a_host_that_cannot_be_reached_is_told_in_one_line(grid_bundle, capsys, 
     assert command.run(deploy.main, [str(grid_bundle), "nowhere:draco", "--ssh", str(stand_in)]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "no connection to nowhere: ssh: Could not resolve hostname" in error
+
+
+@pytest.mark.parametrize(
+    ("ssh", "says"),
+    [
+        ("no-such-ssh", "install the OpenSSH client"),
+        ("", "--ssh is empty"),
+        ("ssh -i 'my key", "No closing quotation"),
+    ],
+)
+def test_an_ssh_that_cannot_be_started_is_told_in_one_line(grid_bundle, capsys, ssh, says):
+    assert command.run(deploy.main, [str(grid_bundle), "drone:draco", "--ssh", ssh]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and says in error
