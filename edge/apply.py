@@ -37,6 +37,8 @@ class GridApply:
         self._small = np.empty((height, width, 3), np.uint8)
         self._buffer = np.empty((2 * height, 2 * width, 3), np.uint8)
         self._means = np.empty((0, 0, 3), np.uint8)
+        self._strip = np.empty((0, 0, 3), np.uint8)
+        self._few = self._many = np.empty((0, 0, 3), np.float32)
         self._twice: np.ndarray | None = None
         self._upsampling: JointBilateral | None = None
         self._halves: list[np.ndarray] = []
@@ -45,6 +47,8 @@ class GridApply:
 
     def reduce(self, frame: np.ndarray) -> np.ndarray:
         """The frame as the network sees it, uint8 RGB; averages of areas, within 1 grey level of exact ones.
+
+        A side that has fewer pixels than the network's input is enlarged bilinearly, once the other is averaged.
 
         By the image library alone they are so near only where it can halve down to them: else a halved pixel that two
         areas share counts in part for each, as if it were of one colour.
@@ -59,7 +63,12 @@ class GridApply:
             frame = self._twice = self._average(frame, self._buffer)
         if frame.shape[0] >= height and frame.shape[1] >= width:
             return self._average(frame, self._small)
-        return cv2.resize(frame, (width, height), self._small, interpolation=cv2.INTER_LINEAR)
+        rows, columns = min(frame.shape[0], height), min(frame.shape[1], width)
+        if frame.shape[:2] != (rows, columns):  # one side shrinks; enlarging would take single pixels along it
+            if self._strip.shape[:2] != (rows, columns):
+                self._strip = np.empty((rows, columns, 3), np.uint8)
+            frame = self._average(frame, self._strip)
+        return self._enlarge(frame)
 
     def _average(self, frame: np.ndarray, out: np.ndarray) -> np.ndarray:
         """Means of areas: halves by the image library, which has vector code for these, others by the loop in C."""
@@ -69,6 +78,14 @@ class GridApply:
             return cv2.resize(frame, (width, height), out, interpolation=cv2.INTER_AREA)
         self._loops.average(frame, out)
         return out
+
+    def _enlarge(self, frame: np.ndarray) -> np.ndarray:
+        """To the network's input, bilinearly; in float, since the image library's whole numbers round on the way."""
+        if self._few.shape != frame.shape:
+            self._few, self._many = np.empty(frame.shape, np.float32), np.empty(self._small.shape, np.float32)
+        np.copyto(self._few, frame)
+        cv2.resize(self._few, self._many.shape[1::-1], self._many, interpolation=cv2.INTER_LINEAR)
+        return cv2.convertScaleAbs(self._many, self._small)
 
     def _halve(self, frame: np.ndarray) -> np.ndarray:
         """Halved as long as that divides evenly: for the library several times as fast as one large step."""

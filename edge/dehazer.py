@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from types import TracebackType
 
@@ -27,6 +28,8 @@ class Dehazer:
     >>> dehazer = Dehazer("edge-m-openvino-int8")   # doctest: +SKIP
     >>> clear = dehazer(frame)                      # doctest: +SKIP
 
+    Threads may share one and take turns then, each frame whole; to work in parallel, give each thread one of its own.
+
     Args:
         bundle: path of a bundle, or one that was read.
         device: as `--device` of the bundle's target; ``auto`` for the best that is here.
@@ -36,7 +39,7 @@ class Dehazer:
 
     Attributes:
         device, precision: where the model really runs and in what arithmetic.
-        timing: of the last frame; None before the first.
+        timing: of the last frame, whichever thread's it was; None before the first.
 
     Raises:
         BundleError: the bundle is missing or damaged.
@@ -63,6 +66,8 @@ class Dehazer:
             )
         if threads is not None:
             cv2.setNumThreads(threads)
+        # Buffers are kept from frame to frame. Re-entrant, for a signal's handler that closes in the middle of a call.
+        self._turn, self._closed = threading.RLock(), False
         self.strength = strength
         self.timing: FrameTiming | None = None
         network = targets.load(manifest.target).open(self.bundle, device, threads)
@@ -115,22 +120,26 @@ class Dehazer:
 
         Args:
             frame: uint8 RGB (H, W, 3), any size from 1x1.
-            out: uint8 array of the same shape to write to; may be `frame` itself.
+            out: uint8 array of the same shape to write to; may be `frame` itself, or share memory with it.
             small: the same view in fewer pixels, uint8 RGB, where a camera gives one: a grid model then sees this and
                 the frame need not be reduced. One with fewer pixels than `small_size` is not taken.
 
         Raises:
-            FrameError: another dtype or shape.
+            FrameError: another dtype or shape, or an `out` that cannot be written to.
+            EdgeError: it was closed.
         """
         _check_frame(frame)
         if small is not None:
             _check_frame(small)
             small = np.ascontiguousarray(small) if self._is_enough(small) else None
-        if out is not None and (not isinstance(out, np.ndarray) or out.dtype != np.uint8 or out.shape != frame.shape):
-            raise FrameError(f"out is a uint8 array of the frame's shape {frame.shape}")
+        if out is not None:
+            _check_out(out, frame)
         # The image library wants whole rows; views such as frame[:, ::-1] are copied.
-        direct = out if out is not None and out.flags.c_contiguous else None
-        clear, self.timing = self._method(np.ascontiguousarray(frame), self._strength, direct, small)
+        frame = np.ascontiguousarray(frame)
+        direct = out if out is not None and out.flags.c_contiguous and not _overlap(frame, out) else None
+        with self._turn:
+            self._check_open()
+            clear, self.timing = self._method(frame, self._strength, direct, small)
         if out is None or clear is out:
             return clear
         np.copyto(out, clear)
@@ -148,11 +157,14 @@ class Dehazer:
 
         Raises:
             BundleError: a frame differs by more than its tolerance.
+            EdgeError: it was closed.
         """
         worst = 0
         for golden in self.bundle.manifest.golden:
             frame, expected = (_decoded(self.bundle, name) for name in (golden.frame, golden.clear))
-            clear, _ = self._method(frame, 1.0, None)
+            with self._turn:
+                self._check_open()
+                clear, _ = self._method(frame, 1.0, None)
             if clear.shape != expected.shape:
                 raise BundleError(f"{self.bundle.path}: golden frames {golden.frame} and {golden.clear} differ in size")
             difference = int(cv2.absdiff(clear, expected).max())
@@ -165,7 +177,15 @@ class Dehazer:
         return worst
 
     def close(self) -> None:
-        self._network.close()
+        """Let go of the model, once the frame that it works on is done. A second call does nothing."""
+        with self._turn:
+            if not self._closed:
+                self._closed = True
+                self._network.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise EdgeError("this Dehazer was closed; open the bundle again with edge.Dehazer(bundle)")
 
     def __enter__(self) -> Dehazer:
         return self
@@ -180,6 +200,22 @@ def _check_frame(frame: np.ndarray) -> None:
         raise FrameError(f"a frame is a uint8 RGB array of shape (height, width, 3), not {what}")
     if 0 in frame.shape:
         raise FrameError(f"a frame has at least one pixel, not shape {frame.shape}")
+
+
+def _check_out(out: np.ndarray, frame: np.ndarray) -> None:
+    if not isinstance(out, np.ndarray) or out.dtype != np.uint8 or out.shape != frame.shape:
+        raise FrameError(f"out is a uint8 array of the frame's shape {frame.shape}")
+    if not out.flags.writeable:
+        raise FrameError("out is read-only; give an array that can be written to, or none")
+
+
+def _overlap(frame: np.ndarray, out: np.ndarray) -> bool:
+    """Whether writing a pixel of one may change another pixel of the other; both are whole and of one shape."""
+    return (
+        out is not frame
+        and np.may_share_memory(frame, out)
+        and frame.__array_interface__["data"] != out.__array_interface__["data"]
+    )
 
 
 def _decoded(bundle: Bundle, name: str) -> np.ndarray:

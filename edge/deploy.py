@@ -48,7 +48,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--service", metavar="ARGUMENTS", help="write a systemd unit that runs edge.run with these")
     p.add_argument(
         "--ssh",
-        default=os.environ.get(SSH_VARIABLE, "ssh"),
+        default=os.environ.get(SSH_VARIABLE) or "ssh",
         metavar="COMMAND",
         help=f"(default: ${SSH_VARIABLE} or ssh)",
     )
@@ -62,9 +62,12 @@ def main(argv: list[str] | None = None) -> int:
         p.error("--rollback takes HOST:DIR" if args.rollback else "give a BUNDLE and a HOST:DIR")
     if args.keep < 1:
         raise EdgeError(f"--keep must be 1 or more, not {args.keep}")
+    from edge.deployment.service import run_words
     from edge.deployment.ssh import Board, Destination
 
     destination = Destination.parse(args.what[-1])
+    if args.service is not None:
+        run_words(args.service)  # refused before anything is copied
     with Board(destination.host, args.ssh) as board:
         release = _roll_back(board, destination) if args.rollback else _deploy(board, destination, args)
         _reload(board)
@@ -74,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _deploy(board: Board, destination: Destination, args: argparse.Namespace) -> str:
     from edge.bundle import SIGNATURE, Bundle, read_contents
-    from edge.deployment import scripts
+    from edge.deployment import scripts, service
     from edge.deployment.ssh import DeployError, as_tar, read_key
 
     path = Path(args.what[0])
@@ -110,40 +113,28 @@ def _deploy(board: Board, destination: Destination, args: argparse.Namespace) ->
                 'cp "$1/public.pem" "$(dirname "$1")/public.pem"; echo "$(dirname "$1")/public.pem"', incoming
             )
         if args.service is not None:
-            unit = _unit(board, destination, python, args.service, key.strip())
+            folder, user = board.run(scripts.ABSOLUTE, destination.folder).splitlines()
+            unit = service.unit_text(python, folder, args.service, user, key.strip()).encode()
         release = board.run(scripts.ACTIVATE, incoming, bundle.digest, str(args.keep)).strip()
-    except (DeployError, ValueError, IndexError, KeyError) as error:
+    except (EdgeError, ValueError, IndexError, KeyError) as error:
         _discard(board, incoming)
-        if isinstance(error, DeployError):
+        if isinstance(error, EdgeError):
             raise DeployError(f"{error}; the bundle that was live still is") from error
         raise DeployError(
             f"{destination.host}: the check there gave no answer; the bundle that was live still is"
         ) from error
     command.say(f"live: {release}")
     if args.service is not None:
-        command.say(board.run(scripts.INSTALL_SERVICE, destination.folder, _service_name(), send=unit).strip())
+        install = service.install_command(folder)
+        command.say(board.run(scripts.INSTALL_SERVICE, folder, service.NAME, install, send=unit).strip())
     return release
-
-
-def _unit(board: Board, destination: Destination, python: str, arguments: str, public_key: str) -> bytes:
-    from edge.deployment import scripts
-    from edge.deployment.service import unit_text
-
-    folder, user = board.run(scripts.ABSOLUTE, destination.folder).splitlines()
-    return unit_text(python, folder, arguments, user, public_key).encode()
-
-
-def _service_name() -> str:
-    from edge.deployment.service import NAME
-
-    return NAME
 
 
 def _discard(board: Board, incoming: str) -> None:
     from edge.deployment import scripts
     from edge.deployment.ssh import DeployError
 
-    with contextlib.suppress(DeployError):  # the connection may be gone; the next call tidies up
+    with contextlib.suppress(DeployError):  # the connection may be gone; a later call tidies up
         board.run(scripts.DISCARD, incoming)
 
 
@@ -156,9 +147,9 @@ def _roll_back(board: Board, destination: Destination) -> str:
 
 
 def _reload(board: Board) -> None:
-    from edge.deployment import scripts
+    from edge.deployment import scripts, service
 
-    if said := board.run(scripts.RELOAD, _service_name()).strip():
+    if said := board.run(scripts.RELOAD, service.NAME).strip():
         command.say(said)
 
 

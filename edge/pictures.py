@@ -1,7 +1,7 @@
 """Picture files: whole and upright in, whole out.
 
 Reading gives 8-bit RGB whatever the file holds, and keeps aside what the model does not see (alpha, that it was
-grey, its colour profile) for writing. A truncated file is refused, never half-decoded.
+grey, its colour profile, where and when it was taken) for writing. A truncated file is refused, never half-decoded.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from edge import exif
 from edge.errors import PictureError
 
 if TYPE_CHECKING:
@@ -50,11 +51,13 @@ class Aside:
         alpha: uint8 (H, W), 255 opaque; None where the file has no transparency.
         grey: the file is grey, so the result is written grey too.
         profile: ICC profile of its RGB or grey values; None where it has none.
+        exif: as `edge.exif` takes it, without orientation; None where it has none.
     """
 
     alpha: np.ndarray | None = None
     grey: bool = False
     profile: bytes | None = None
+    exif: bytes | None = None
 
 
 NOTHING_ASIDE = Aside()
@@ -84,7 +87,7 @@ def read_picture(path: str | Path) -> tuple[np.ndarray, Aside]:
     Raises:
         PictureError: missing, empty, truncated, not a picture, larger than 200 megapixels, or of several pages.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     path = Path(path)
     try:
@@ -100,7 +103,8 @@ def read_picture(path: str | Path) -> tuple[np.ndarray, Aside]:
                 if pages > 1 and image.format != "MPO":  # phones and drones put a preview behind the picture
                     raise PictureError(f"{path} holds {pages} pictures; split it into one file each")
                 image.load()
-                return _to_rgb(ImageOps.exif_transpose(image))
+                rgb, aside = _to_rgb(exif.upright(image))
+                return rgb, replace(aside, exif=exif.block_of(image))
     except PictureError:
         raise
     except UnidentifiedImageError:
@@ -125,7 +129,7 @@ def write_picture(path: str | Path, rgb: np.ndarray, aside: Aside = NOTHING_ASID
 
     Args:
         rgb: uint8 RGB (H, W, 3).
-        aside: from `read_picture`; alpha is kept by PNG, WebP and TIFF.
+        aside: from `read_picture`; alpha is kept by PNG, WebP and TIFF, EXIF by these and JPEG.
 
     Raises:
         PictureError: a format that is not written, or the file cannot be written (full disk, no permission, ...).
@@ -146,6 +150,7 @@ def write_picture(path: str | Path, rgb: np.ndarray, aside: Aside = NOTHING_ASID
     options = dict(_SAVE[kind])
     if aside.profile is not None and kind != "BMP":
         options["icc_profile"] = aside.profile
+    options |= exif.saving(kind, aside.exif)
     try:
         with whole_file(path) as file:
             image.save(file, kind, **options)

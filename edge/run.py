@@ -35,6 +35,7 @@ EXAMPLES = """sources:
 
 sinks (give --sink again for more than one):
   clear/                                pictures, under their names or numbered; clear/?format=jpg
+                                        8 bits a channel whatever came in; EXIF (position, time) is kept
   clear.mp4  clear.mkv  flight-{n}.mkv  H.264, playable to the last second; {n} counts, {time} is the time
                                         options: clear.mp4?crf=18&preset=fast, ?bitrate=4M, ?codec=hevc
   rtsp://server/clear  udp://host:5000  H.264 to the network; options after #, as rtsp://server/clear#bitrate=2M

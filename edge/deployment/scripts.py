@@ -26,7 +26,8 @@ RECEIVE = """
 case $1 in "~"|"~/"*) set -- "$HOME${1#"~"}";; esac
 mkdir -p "$1/releases"
 cd "$1"
-find . -maxdepth 1 -name '.incoming.*' -mmin +60 -exec rm -rf {} + # left by calls that were cut
+# Left by calls that were cut; younger ones may be another call's that is still at work.
+find . -maxdepth 1 '(' -name '.incoming.*' -o -name '.current.*' ')' -mmin +60 -exec rm -rf {} +
 incoming=$(mktemp -d "$(pwd)/.incoming.XXXXXX")
 trap 'test $? = 0 || rm -rf "$incoming"' EXIT
 tar -xf - -C "$incoming"
@@ -45,8 +46,8 @@ fi
 exec "$2" -m edge.deployment.board "$1/bundle" "$3" "$4"
 """
 
-# $1 incoming folder: throw it away.
-DISCARD = 'rm -rf "$1"'
+# $1 incoming folder: throw it away; out of sight first, should the step that makes it live still be running.
+DISCARD = 'mv -T "$1" "$1.gone" && rm -rf "$1.gone"'
 
 # $1 incoming folder, $2 digest, $3 how many releases to keep. Prints the new release's name.
 ACTIVATE = """
@@ -95,21 +96,19 @@ else
 fi
 """
 
-# $1 folder, $2 service; the unit on standard input. Prints what was done, or what root has to do.
+# $1 absolute folder, $2 service, $3 what root runs to install it; the unit on standard input. Prints what was done, or
+# what root has to do.
 INSTALL_SERVICE = """
-case $1 in "~"|"~/"*) set -- "$HOME${1#"~"}" "$2";; esac
-place="$1/$2.service"
-cat >"$place.part"
-mv "$place.part" "$place"
-install="install -m 644 $place /etc/systemd/system/ && systemctl daemon-reload && systemctl enable --now $2"
+cat >"$1/$2.service.part"
+mv "$1/$2.service.part" "$1/$2.service"
 if test "$(id -u)" = 0 && test -d /run/systemd/system; then
-    sh -c "$install" >&2
+    sh -c "$3" >&2
     echo "the service $2 runs, and starts with the board"
 elif test -d /run/systemd/system && sudo -n true 2>/dev/null; then
-    sudo -n sh -c "$install" >&2
+    sudo -n sh -c "$3" >&2
     echo "the service $2 runs, and starts with the board"
 else
-    echo "as root on the board: $install"
+    echo "as root on the board: $3"
 fi
 """
 

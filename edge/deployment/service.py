@@ -12,25 +12,43 @@ WATCHDOG_S = 20
 DEVICES = ("char-video4linux", "char-media", "char-dma_heap", "char-drm", "char-accel", "char-nvidia", "char-nvhost")
 
 
+def run_words(arguments: str) -> list[str]:
+    """Arguments of edge.run behind the bundle, as a shell would split them.
+
+    Raises:
+        EdgeError: they cannot be split, hold a line break, or name no source.
+    """
+    try:
+        words = shlex.split(arguments)
+    except ValueError as error:
+        raise EdgeError(f"--service {arguments!r} cannot be read ({error})") from None
+    if not any(word == "--source" or word.startswith("--source=") for word in words):
+        raise EdgeError("--service needs the arguments of edge.run, with a --source at least")
+    for word in words:
+        _quoted(word)  # refuses what a unit cannot hold
+    return words
+
+
+def install_command(folder: str) -> str:
+    """What root runs in a shell on the board to install the unit that lies in `folder`, and to start it."""
+    unit = shlex.quote(f"{folder}/{NAME}.service")
+    return f"install -m 644 {unit} /etc/systemd/system/ && systemctl daemon-reload && systemctl enable --now {NAME}"
+
+
 def unit_text(python: str, folder: str, run_arguments: str, user: str, public_key: str = "") -> str:
     """The unit.
 
     Args:
         python: the board's Python that has the project, as an absolute path.
         folder: where releases lie, as an absolute path.
-        run_arguments: of edge.run behind the bundle, as a shell would split them.
+        run_arguments: as `run_words` takes them.
         user: who deployed, and runs the service then; for root, systemd makes a user with no other rights.
         public_key: path on the board of the key that has to have signed the bundle.
 
     Raises:
-        EdgeError: `run_arguments` cannot be split, or name no source.
+        EdgeError: as `run_words`.
     """
-    try:
-        words = shlex.split(run_arguments)
-    except ValueError as error:
-        raise EdgeError(f"--service {run_arguments!r} cannot be read ({error})") from None
-    if not any(word == "--source" or word.startswith("--source=") for word in words):
-        raise EdgeError("--service needs the arguments of edge.run, with a --source at least")
+    words = run_words(run_arguments)
     if public_key:
         words += ["--require-signature", public_key]
     networked = any("://" in word or word.startswith("--preview") for word in words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import shlex
 import subprocess
@@ -45,13 +46,22 @@ class Board:
 
     Args:
         ssh: the ssh program with options of the user's own, as a shell would split it.
+
+    Raises:
+        EdgeError: `ssh` cannot be split, or is empty.
     """
 
     def __init__(self, host: str, ssh: str = "ssh") -> None:
+        try:
+            command = shlex.split(ssh)
+        except ValueError as error:
+            raise EdgeError(f"--ssh {ssh!r} cannot be read ({error}); quote it as for a shell") from None
+        if not command:
+            raise EdgeError("--ssh is empty: name the ssh program, or leave it out")
         self.host = host
         self._sockets = tempfile.TemporaryDirectory(prefix="draco-")
         share = ["-o", "ControlMaster=auto", "-o", f"ControlPath={self._sockets.name}/%C", "-o", "ControlPersist=30"]
-        self._ssh = [*shlex.split(ssh), *share]
+        self._ssh = [*command, *share]
 
     def run(self, script: str, *arguments: str, send: bytes = b"") -> str:
         """Run a POSIX shell script with arguments $1, $2, ... and give its standard output.
@@ -75,7 +85,8 @@ class Board:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        subprocess.run([*self._ssh, "-O", "exit", self.host], capture_output=True, check=False)
+        with contextlib.suppress(OSError):  # no ssh to start: no connection either, and `run` has said so
+            subprocess.run([*self._ssh, "-O", "exit", self.host], capture_output=True, check=False)
         self._sockets.cleanup()
 
 

@@ -1,5 +1,7 @@
 """The apply step against the same arithmetic in float64, written out with numpy."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -11,6 +13,7 @@ from edge.apply import GridApply
 WAYS = [None, *([native.loops] if native.loops is not None else [])]
 both_ways = pytest.mark.parametrize("loops", WAYS, ids=["image library", "loops in C"][: len(WAYS)])
 TINY = 1e-6  # of float64 sums
+NEARLY = 1e-3  # of float32 sums of grey levels
 needs_loops = pytest.mark.skipif(native.loops is None, reason="the loops in C are not built here (no C compiler)")
 
 
@@ -102,6 +105,33 @@ def test_reducing_by_any_factor_averages_areas(height, width, seed):
     frame = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     small = GridApply(160, 120).reduce(frame)
     assert np.abs(small - area_means(frame, 120, 160)).max() <= 1.0 + TINY
+
+
+@both_ways
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 500), st.integers(1, 159), st.booleans(), st.integers(0, 2**32 - 1))
+@example(4000, 100, True, 0)
+@example(320, 37, True, 0)
+@example(5000, 1, True, 0)
+@example(1, 1, True, 0)
+@example(240, 159, False, 0)
+def test_of_a_frame_that_is_thinner_than_the_grid_the_long_side_is_averaged(loops, long, short, lying, seed):
+    height, width = (min(short, 119), long) if lying else (long, short)
+    frame = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    averaged = area_means(frame, min(height, 120), min(width, 160))
+    small = GridApply(160, 120, loops).reduce(frame)
+    assert np.abs(small - enlarged(averaged, 120, 160)).max() <= 1.0 + NEARLY
+
+
+def test_frames_of_one_size_are_enlarged_in_the_same_buffers():
+    step = GridApply(160, 120)
+    frame = np.random.default_rng(11).integers(0, 256, (100, 4000, 3), np.uint8)
+    step.reduce(frame)
+    tracemalloc.start()
+    step.reduce(frame)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 120 * 160  # bytes; the smallest of the buffers, uint8 (100, 160, 3), has more
 
 
 @both_ways

@@ -1,5 +1,6 @@
 """`Dehazer`: what a user's program relies on."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import cv2
@@ -62,6 +63,45 @@ def test_the_answer_may_be_written_to_an_array_of_ones_own(dehazer):
     assert dehazer(frame, out) is out
     assert np.array_equal(out, expected)
     assert np.array_equal(dehazer(frame, frame), expected)
+
+
+@pytest.mark.parametrize("kind", ["grid_bundle", "frame_bundle"])
+@pytest.mark.parametrize(("first", "second"), [(0, 1), (1, 0), (0, 7), (7, 0), (0, 0)])
+def test_the_answer_may_be_written_over_a_part_of_the_frame(request, kind, first, second):
+    with edge.Dehazer(request.getfixturevalue(kind), threads=1) as opened:
+        alone = random_frame(60, 80)
+        expected = opened(alone)
+        rows = np.zeros((67, 80, 3), np.uint8)
+        frame, out = rows[first : first + 60], rows[second : second + 60]
+        frame[:] = alone
+        assert opened(frame, out) is out
+        assert np.array_equal(out, expected)
+
+
+def test_an_array_that_cannot_be_written_to_is_refused(dehazer):
+    out = np.zeros((60, 80, 3), np.uint8)
+    out.flags.writeable = False
+    with pytest.raises(FrameError, match="read-only"):
+        dehazer(random_frame(60, 80), out)
+
+
+@pytest.mark.parametrize("kind", ["grid_bundle", "openvino_bundle", "frame_bundle"])
+def test_it_may_be_closed_twice_and_says_so_when_it_is_used_then(request, kind):
+    with edge.Dehazer(request.getfixturevalue(kind)) as opened:
+        opened.close()
+    for use in (lambda: opened(random_frame(60, 80)), opened.verify):
+        with pytest.raises(EdgeError, match="was closed"):
+            use()
+
+
+@pytest.mark.parametrize("kind", ["grid_bundle", "openvino_bundle", "frame_bundle"])
+def test_threads_that_share_one_get_what_each_would_get_alone(request, kind):
+    frames = [random_frame(96 + 48 * i, 128 + 64 * i, i) for i in range(4)]
+    with edge.Dehazer(request.getfixturevalue(kind), threads=1) as opened, ThreadPoolExecutor(4) as pool:
+        alone = [opened(frame) for frame in frames]
+        for _ in range(40):
+            for clear, expected in zip(pool.map(opened, frames), alone, strict=True):
+                assert np.array_equal(clear, expected)
 
 
 def test_the_timing_of_a_frame_is_told(dehazer):

@@ -72,6 +72,27 @@ def board(ssh, tmp_path, monkeypatch):
     return tmp_path / "on the board"
 
 
+STAND_IN_SSH = """#!/bin/sh
+# Runs here what ssh would run on the board.
+while true; do case $1 in -o) shift 2;; -O) exit 0;; *) break;; esac; done
+shift
+exec sh -c "$*"
+"""
+
+
+@pytest.fixture
+def near_board(tmp_path, monkeypatch):
+    """As `board`, reached without an sshd."""
+    for name, script in (
+        ("python", f'#!/bin/sh\nPYTHONPATH="{REPOSITORY}" exec "{sys.executable}" "$@"\n'),
+        ("ssh", STAND_IN_SSH),
+    ):
+        (tmp_path / name).write_text(script)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("DRACO_EDGE_SSH", shlex.quote(str(tmp_path / "ssh")))
+    return tmp_path / "the board's"
+
+
 def deployed(board, *what, python="python"):
     words = [*map(str, what), f"127.0.0.1:{board}"]
     if "--rollback" not in words:
@@ -237,6 +258,45 @@ def test_service_writes_a_unit_that_runs_what_is_live(grid_bundle, board, capsys
         assert "as root on the board: install" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [("abc", "--source"), ("--source 'v4l2:0", "No closing quotation"), ("--source 'a\nb'", "line break")],
+)
+def test_service_arguments_that_are_wrong_are_refused_before_anything_is_copied(
+    grid_bundle, near_board, capsys, arguments, says
+):
+    assert deployed(near_board, grid_bundle, "--service", arguments) == 1
+    assert says in capsys.readouterr().err and not near_board.exists()
+
+
+def test_a_bundle_whose_unit_cannot_be_written_is_not_left_on_the_board(grid_bundle, near_board, capsys):
+    (near_board.parent / "py\nthon").symlink_to(near_board.parent / "python")
+    assert deployed(near_board, grid_bundle, "--service", "--source v4l2:0", python="py\nthon") == 1
+    assert "line break" in capsys.readouterr().err
+    assert [p.name for p in near_board.iterdir()] == ["releases"] and not releases(near_board)
+
+
+def test_what_lies_about_since_an_hour_is_removed_and_what_may_be_in_use_is_not(grid_bundle, near_board):
+    (near_board / ".incoming.older").mkdir(parents=True)
+    (near_board / ".incoming.other").mkdir()
+    (near_board / ".current.12").symlink_to("releases/none")
+    two_hours_ago = time.time() - 7200
+    for name in (".incoming.older", ".current.12"):
+        os.utime(near_board / name, (two_hours_ago, two_hours_ago), follow_symlinks=False)
+    assert deployed(near_board, grid_bundle) == 0
+    assert sorted(p.name for p in near_board.iterdir()) == [".incoming.other", "current", "releases"]
+
+
+def test_root_is_told_a_command_that_a_shell_reads_as_it_is_meant(grid_bundle, near_board, capsys):
+    if Path("/run/systemd/system").is_dir():
+        pytest.skip("systemd runs here: it would be installed")
+    assert deployed(near_board, grid_bundle, "--service", "--source v4l2:0") == 0
+    (told,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("as root on the board: ")]
+    install = shlex.split(told.removeprefix("as root on the board: "))
+    assert install[:5] == ["install", "-m", "644", str(near_board / "draco-edge.service"), "/etc/systemd/system/"]
+    assert "edge.run" in Path(install[3]).read_text()
+
+
 def test_a_service_without_a_source_is_refused():
     with pytest.raises(EdgeError, match="--source"):
         unit_text("/usr/bin/python3", "/opt/draco", "--sink shm:frames", "pi")
@@ -279,3 +339,17 @@ def test_a_host_that_cannot_be_reached_is_told_in_one_line(grid_bundle, capsys, 
     assert command.run(deploy.main, [str(grid_bundle), "nowhere:draco", "--ssh", str(stand_in)]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "no connection to nowhere: ssh: Could not resolve hostname" in error
+
+
+@pytest.mark.parametrize(
+    ("ssh", "says"),
+    [
+        ("no-such-ssh", "install the OpenSSH client"),
+        ("", "--ssh is empty"),
+        ("ssh -i 'my key", "No closing quotation"),
+    ],
+)
+def test_an_ssh_that_cannot_be_started_is_told_in_one_line(grid_bundle, capsys, ssh, says):
+    assert command.run(deploy.main, [str(grid_bundle), "drone:draco", "--ssh", ssh]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and says in error

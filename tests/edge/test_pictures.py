@@ -132,6 +132,83 @@ def test_exif_rotation_is_applied_and_not_written_again(tmp_path, photo, orienta
         assert not out.getexif()
 
 
+POSITION = {1: "N", 2: (47.0, 22.0, 1.5), 3: "E", 4: (8.0, 32.0, 0.25), 5: b"\0", 6: 431.25}
+EXPOSURE = {0x9003: "2026:05:01 12:34:56", 0x829A: 1 / 320, 0x927C: b"a maker's note of its own kind"}
+
+
+def drone_exif(orientation: int | None = None) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x8769], exif[0x8825] = "DJI", EXPOSURE, POSITION
+    if orientation is not None:
+        exif[0x0112] = orientation
+    return exif
+
+
+@pytest.mark.parametrize("target", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("source", ["jpg", "png", "webp", "tif"])
+def test_where_and_when_a_picture_was_taken_is_kept(tmp_path, photo, source, target):
+    Image.fromarray(photo).save(tmp_path / f"in.{source}", exif=drone_exif(6).tobytes())
+    picture, aside = read_picture(tmp_path / f"in.{source}")
+    assert picture.shape == (53, 37, 3)
+    write_picture(tmp_path / f"out.{target}", picture, aside)
+    with Image.open(tmp_path / f"out.{target}") as out:
+        out.load()
+        exif = out.getexif()
+        assert exif[0x010F] == "DJI" and exif.get(0x0112, 1) == 1
+        assert exif.get_ifd(0x8825) == POSITION
+        assert exif.get_ifd(0x8769) == pytest.approx(EXPOSURE)
+        assert out.size == (37, 53)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_exif_without_orientation_is_kept_byte_for_byte(tmp_path, photo, suffix):
+    block = drone_exif().tobytes()
+    Image.fromarray(photo).save(tmp_path / f"in.{suffix}", exif=block)
+    write_picture(tmp_path / f"out.{suffix}", *read_picture(tmp_path / f"in.{suffix}"))
+    with Image.open(tmp_path / f"out.{suffix}") as out:
+        assert out.info["exif"].removeprefix(b"Exif\0\0") == block.removeprefix(b"Exif\0\0")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_orientation_and_the_preview_of_the_hazy_picture_are_taken_out_of_exif(tmp_path, photo, order):
+    def entry(tag: int, kind: int, value: bytes) -> bytes:  # TIFF 6.0, section 2: tag, type, count, value
+        return struct.pack(f"{order}HHI", tag, kind, len(value) if kind == 2 else 1) + value.ljust(4, b"\0")
+
+    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HI", 42, 8)
+    make, turned = entry(0x010F, 2, b"DJI\0"), entry(0x0112, 3, struct.pack(f"{order}H", 3))
+    preview = struct.pack(f"{order}H", 1) + entry(0x0103, 3, struct.pack(f"{order}H", 6)) + bytes(4)
+    block = head + struct.pack(f"{order}H", 2) + make + turned + struct.pack(f"{order}I", 38) + preview
+    Image.fromarray(photo).save(tmp_path / "in.png", exif=block)
+    picture, aside = read_picture(tmp_path / "in.png")
+    np.testing.assert_array_equal(picture, photo[::-1, ::-1])
+    assert aside.exif == head + struct.pack(f"{order}H", 1) + make + bytes(4) + bytes(12) + preview
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_damaged_exif_stops_no_picture(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp()
+    block = bytearray(drone_exif(1).tobytes())
+    for _ in range(data.draw(st.integers(1, 8))):
+        block[data.draw(st.integers(6, len(block) - 1))] = data.draw(st.integers(0, 255))
+    block = block[: data.draw(st.integers(6, len(block)))]
+    source = f"exif.{data.draw(st.sampled_from(['jpg', 'png', 'webp']))}"
+    Image.new("RGB", (5, 4), (9, 90, 200)).save(folder / source, exif=bytes(block))
+    picture, aside = read_picture(folder / source)
+    for suffix in ("jpg", "png", "webp", "tif"):
+        again, _ = read_picture(write_picture(folder / f"again.{suffix}", picture, aside))
+        assert again.shape == picture.shape
+
+
+def test_exif_that_is_too_long_for_the_format_is_left_out(tmp_path, photo):
+    exif = drone_exif()
+    exif[0x8769] = {**EXPOSURE, 0x927C: bytes(70_000)}
+    Image.fromarray(photo).save(tmp_path / "in.png", exif=exif.tobytes())
+    write_picture(tmp_path / "out.jpg", *read_picture(tmp_path / "in.png"))
+    with Image.open(tmp_path / "out.jpg") as out:
+        assert not out.getexif()
+
+
 def test_a_colour_profile_is_kept(tmp_path, photo):
     from PIL import ImageCms
 
