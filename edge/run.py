@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -244,4 +243,4 @@ def _keep_originals(source: Spec, sinks: list[Spec]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    command.leave(command.run(main))
