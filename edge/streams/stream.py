@@ -257,8 +257,10 @@ class Stream:
         except ModelFault as error:
             with self.figures.lock:
                 self.figures.broken += 1
+            line = f"{frame.name or f'frame {frame.number}'}: {error}"
             if len(self.uncleared) < 1000:
-                self.uncleared.append(f"{frame.name or f'frame {frame.number}'}: {error}")
+                self.uncleared.append(line)
+            self.events("model_failed", "error", line, fault=type(error).__name__)
             return
         finally:
             self._in_call = False
