@@ -115,6 +115,18 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    if args.log_format == "text":
+        return _main(args)
+    from edge.streams.events import Events
+
+    try:
+        return _main(args)
+    except EdgeError as error:
+        Events(as_json=True)("failed", "error", str(error), fault=type(error).__name__)
+        return 1
+
+
+def _main(args: argparse.Namespace) -> int:
     from edge.streams.spec import parse_sink, parse_source
 
     source = parse_source(args.source)

@@ -1,5 +1,6 @@
 """`python -m edge.run` for pictures: what a user types, what lies there afterwards, what is said."""
 
+import json
 import os
 import subprocess
 import sys
@@ -84,6 +85,18 @@ def test_a_folder_with_a_broken_picture_is_done_but_for_that(bundle, tmp_path, n
     assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.png", "c.png"]
     assert "b.png is damaged" in done.stderr and "1 of 3" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_in_json_every_picture_that_failed_is_named_and_every_line_is_json(bundle, tmp_path, noise):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(noise).save(tmp_path / "in" / "a.png")
+    for name in ("b.png", "c.png"):
+        (tmp_path / "in" / name).write_text("not a picture")
+    done = run(bundle, "--source", tmp_path / "in", "--sink", tmp_path / "out", "--log-format", "json")
+    told = [json.loads(line) for line in done.stderr.splitlines()]
+    assert done.returncode == 1
+    assert [event["name"] for event in told] == ["broken_frame", "broken_frame", "ended", "failed"]
+    assert "b.png" in told[0]["message"] and "c.png" in told[1]["message"] and "2 of 3" in told[3]["message"]
 
 
 @pytest.mark.parametrize("case", ["truncated", "empty", "missing", "text", "text with another name", "empty folder"])
