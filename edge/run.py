@@ -40,7 +40,7 @@ sinks (give --sink again for more than one):
   /dev/video10                          v4l2loopback: a camera for other programs
   shm:frames                            shared memory for a detector; see examples/shared_memory_detector.py
   window:                               a window on this machine's screen
-  - or raw:-?format=bgr24               raw frames on standard output
+  - or raw:-?format=bgr24               raw frames on standard output; raw:FILE into a file or pipe
   none:                                 nowhere, to measure or with --preview
 
 examples:
@@ -101,7 +101,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="open a live source again that is silent so long (5)",
     )
-    faults.add_argument("--overwrite", action="store_true", help="replace a video file that exists")
+    faults.add_argument("--overwrite", action="store_true", help="replace a recorded file that exists")
     sight = p.add_argument_group("sight")
     sight.add_argument(
         "--preview",

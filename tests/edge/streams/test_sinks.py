@@ -144,6 +144,50 @@ def test_raw_frames_pass_through_pipes_bit_for_bit(adding, form):
     np.testing.assert_array_equal(np.frombuffer(done.stdout, np.uint8).reshape(frames.shape), frames + 10)
 
 
+def raw_sink(path: Path, **options) -> object:
+    return make_sink(parse_sink(f"raw:{path}"), **{"live": False, **options})
+
+
+def write_dots(sink, count: int) -> None:
+    """Frames of one pixel, which are 7, 8, 9."""
+    dot = Frame(np.array([[[7, 8, 9]]], np.uint8), Fraction(0), 0.0)
+    sink.open(StreamInfo(1, 1), dot)
+    for _ in range(count):
+        sink.write(dot)
+    sink.close()
+
+
+def test_a_file_of_raw_frames_is_replaced_whole_and_only_when_asked(tmp_path):
+    path = tmp_path / "frames.rgb"
+    path.write_bytes(b"a longer flight before")
+    with pytest.raises(SinkError, match="--overwrite"):
+        raw_sink(path)
+    assert path.read_bytes() == b"a longer flight before"
+    write_dots(sink := raw_sink(path, overwrite=True), 2)
+    assert path.read_bytes() == bytes([7, 8, 9, 7, 8, 9]) and sink.made == str(path)
+
+
+def test_raw_frames_of_a_camera_go_on_in_another_file(tmp_path):
+    path = tmp_path / "frames.rgb"
+    path.write_bytes(b"before")
+    sink = raw_sink(path, live=True)
+    write_dots(sink, 1)
+    write_dots(sink, 2)
+    assert {p.name: p.stat().st_size for p in tmp_path.iterdir()} == {
+        "frames.rgb": 6,
+        "frames-0002.rgb": 3,
+        "frames-0003.rgb": 6,
+    }
+
+
+def test_a_named_pipe_takes_raw_frames_and_is_no_file_that_was_made(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_dots(sink := raw_sink(tmp_path / "pipe"), 1)
+    assert os.read(reader, 100) == bytes([7, 8, 9]) and sink.made == ""
+    os.close(reader)
+
+
 def test_raw_input_that_ends_inside_a_frame_is_told(adding):
     call = [sys.executable, "-m", "edge.run", adding, "--source", "raw:-?size=48x36", "--sink", "raw:-"]
     done = subprocess.run(call, input=bytes(36 * 48 * 3 + 100), capture_output=True, timeout=60, check=False, cwd=ROOT)
