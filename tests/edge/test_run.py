@@ -99,6 +99,25 @@ def test_in_json_every_picture_that_failed_is_named_and_every_line_is_json(bundl
     assert "b.png" in told[0]["message"] and "c.png" in told[1]["message"] and "2 of 3" in told[3]["message"]
 
 
+def test_pictures_take_the_format_that_was_asked_for(bundle, tmp_path, noise):
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b.JPG", "c.tar.bmp"):
+        Image.fromarray(noise).save(tmp_path / "in" / name)
+    done = run(bundle, "--source", tmp_path / "in", "--sink", f"{tmp_path}/out?format=webp")
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.webp", "b.webp", "c.tar.webp"]
+    assert {Image.open(p).format for p in (tmp_path / "out").iterdir()} == {"WEBP"}
+
+
+def test_two_pictures_that_would_become_one_file_are_told(bundle, tmp_path, noise):
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "a.bmp"):
+        Image.fromarray(noise).save(tmp_path / "in" / name)
+    done = run(bundle, "--source", tmp_path / "in", "--sink", f"{tmp_path}/out/?format=jpg")
+    assert done.returncode == 1 and "a.png: a.jpg was made of another picture" in done.stderr
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["a.jpg"]
+
+
 @pytest.mark.parametrize("case", ["truncated", "empty", "missing", "text", "text with another name", "empty folder"])
 def test_what_cannot_be_read_is_one_line_and_writes_nothing(bundle, tmp_path, noise, case):
     source = tmp_path / {"text with another name": "a.txt", "empty folder": "folder"}.get(case, "a.jpg")
