@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import stat
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -240,20 +241,58 @@ def _check_numbers(args: argparse.Namespace) -> None:
 def _keep_originals(source: Spec, sinks: list[Spec]) -> None:
     """
     Raises:
-        EdgeError: a sink is the place that the source reads from, or two sinks are the same place.
+        EdgeError: a sink is the place that the source reads from, would write over a file that is read, whatever
+            links lead there, or two sinks are the same place.
     """
-    places = [spec.place for spec in sinks if spec.kind != "none"]
-    for place in places:
-        if places.count(place) > 1:
-            raise EdgeError(f"--sink {place} is given twice")
-    origin = Path(source.place)
-    if source.kind == "pictures":
-        origin = origin if origin.is_dir() else origin.parent
-    elif source.kind != "video":
-        return
+    places = [_resolved(spec) for spec in sinks if spec.kind != "none"]
+    for number, place in enumerate(places):
+        if place in places[:number]:
+            raise EdgeError(f"--sink {place[1]} is given twice")
+    read = _files_read(source)
+    originals = {identity for file in read if (identity := _identity(file))}
+    folder = Path(source.place) if Path(source.place).is_dir() else Path(source.place).parent
     for sink in sinks:
-        if sink.kind == source.kind and Path(sink.place).resolve() == origin.resolve():
+        onto_folder = source.kind == sink.kind == "pictures" and Path(sink.place).resolve() == folder.resolve()
+        if onto_folder or any(_identity(file) in originals for file in _files_written(sink, read)):
             raise EdgeError(f"--sink {sink.text} would overwrite the source; choose another place")
+
+
+def _resolved(spec: Spec) -> tuple[str, str]:
+    """Equal for two sinks that are one place, and the second part a name for it."""
+    if spec.kind in ("pictures", "video") or (spec.kind == "raw" and spec.place not in ("", "-")):
+        return "file", str(Path(spec.place).resolve())
+    return spec.kind, spec.place if spec.place not in ("", "-") else f"{spec.kind}:"
+
+
+def _files_read(source: Spec) -> list[Path | int]:
+    """The files that a source reads: paths, or 0 for standard input."""
+    if source.kind == "raw" and source.place in ("", "-"):
+        return [0]
+    path = Path(source.place)
+    if source.kind == "pictures" and path.is_dir():
+        from edge.pictures import picture_files
+
+        return [*picture_files(path)]
+    return [path] if source.kind in ("pictures", "video", "raw") else []
+
+
+def _files_written(sink: Spec, read: list[Path | int]) -> list[Path]:
+    """The files that a sink replaces when these are read."""
+    if sink.kind == "pictures":
+        from edge.streams.sinks.pictures import target_name
+
+        suffix = sink.options.get("format")
+        return [Path(sink.place, target_name(file.name, suffix)) for file in read if isinstance(file, Path)]
+    return [Path(sink.place)] if sink.kind in ("video", "raw") else []
+
+
+def _identity(file: Path | int) -> tuple[int, int] | None:
+    """The same for all names of one regular file; None for what is none."""
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
 
 
 if __name__ == "__main__":

@@ -26,13 +26,14 @@ def noise() -> np.ndarray:
     return np.random.default_rng(3).integers(0, 246, (48, 64, 3), dtype=np.uint8)
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess:
+def run(*arguments: object, **more) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-m", "edge.run", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
+        **more,
     )
 
 
@@ -141,6 +142,37 @@ def test_the_source_is_never_overwritten(bundle, tmp_path, noise):
         done = run(bundle, "--source", source, "--sink", tmp_path)
         assert done.returncode == 1 and "overwrite" in done.stderr
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), noise)
+
+
+def test_the_source_is_never_overwritten_through_a_link(bundle, tmp_path, noise):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "links").mkdir()
+    Image.fromarray(noise).save(tmp_path / "real" / "photo.png")
+    (tmp_path / "links" / "photo.png").symlink_to("../real/photo.png")
+    before = (tmp_path / "real" / "photo.png").read_bytes()
+    for source in (tmp_path / "links", tmp_path / "links" / "photo.png"):
+        done = run(bundle, "--source", source, "--sink", tmp_path / "real")
+        assert done.returncode == 1 and "overwrite the source" in done.stderr
+    assert (tmp_path / "real" / "photo.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("source", ["{}/f.mp4", "raw:{}/f.mp4?size=4x4", "{}/f.png", "raw:-?size=4x4"])
+def test_raw_frames_never_overwrite_what_is_read(bundle, tmp_path, source):
+    path = tmp_path / source.partition("?")[0].rpartition("/")[2].replace("raw:-", "f.rgb")
+    path.write_bytes(b"the original")
+    call = [bundle, "--source", source.format(tmp_path), "--sink", f"raw:{path}", "--overwrite"]
+    with open(path, "rb") as file:
+        done = run(*call, stdin=file)
+    assert done.returncode == 1 and "overwrite the source" in done.stderr
+    assert path.read_bytes() == b"the original"
+
+
+def test_one_folder_by_two_names_is_given_twice(bundle, tmp_path, noise):
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    for other in ("o/", "./o", "x/../o"):
+        with pytest.raises(EdgeError, match="given twice"):
+            sinks = ("--sink", f"{tmp_path}/o", "--sink", f"{tmp_path}/{other}")
+            edge_run.main([bundle, "--source", str(tmp_path / "a.png"), *sinks])
 
 
 def test_strength_0_gives_the_input_back(bundle, tmp_path, noise):
