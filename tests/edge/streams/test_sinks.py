@@ -224,6 +224,16 @@ def test_a_window_shows_frames_and_may_be_closed(monkeypatch):
     sink.close()
 
 
+def test_a_window_leaves_standard_output_to_the_frames(adding):
+    pytest.importorskip("pygame")
+    environment = {**os.environ, "SDL_VIDEODRIVER": "dummy"}
+    environment.pop("PYGAME_HIDE_SUPPORT_PROMPT", None)
+    call = [sys.executable, "-m", "edge.run", adding, "--source", "test:?size=8x6&frames=1"]
+    call += ["--sink", "window:", "--sink", "raw:-"]
+    done = subprocess.run(call, capture_output=True, timeout=60, check=False, cwd=ROOT, env=environment)
+    assert done.returncode == 0 and len(done.stdout) == 8 * 6 * 3, done.stderr
+
+
 def test_v4l2loopback_is_told_its_format_as_the_kernel_lays_it_out():
     from edge.streams.sinks.v4l2 import output_format
 
