@@ -87,12 +87,12 @@ def parse_source(text: str) -> Spec:
     if text.startswith("/dev/video"):
         place, options = _split(text)
         return Spec(text, "v4l2", place, options)
-    path = Path(text)
+    path, place, options = Path(text), text, {}
     if not path.exists() and "?" in text:
         place, options = _split(text)
         path = Path(place)
-    else:
-        options = {}
+    if not place:
+        raise EdgeError("the source is empty; --source . means this folder")
     if not path.exists():
         raise EdgeError(f"{path} does not exist")
     if path.is_dir() or path.suffix.lower() in FORMATS:
@@ -120,6 +120,8 @@ def parse_sink(text: str) -> Spec:
     place, options = _split(text)
     if place.startswith("/dev/video"):
         return Spec(text, "v4l2", place, options)
+    if not place:
+        raise EdgeError("the sink is empty; --sink . means this folder")
     path = Path(place)
     if path.suffix.lower() in RECORDED_SUFFIXES and not path.is_dir():
         return Spec(text, "video", place, options)

@@ -291,6 +291,13 @@ def test_sources_are_named_in_one_syntax(text, kind, place, options):
     assert (spec.kind, spec.place, dict(spec.options)) == (kind, place, options)
 
 
+@pytest.mark.parametrize("parse", [parse_source, parse_sink])
+@pytest.mark.parametrize("text", ["", "?format=jpg"])
+def test_an_empty_place_is_not_this_folder(parse, text):
+    with pytest.raises(EdgeError, match=r"is empty; .* \. means this folder"):
+        parse(text)
+
+
 @pytest.mark.parametrize("text", ["clear.avi", "clear.jpg", "http://x/y", "clear.mp4?crff=3", "shm:x?y=1", "v4l2:"])
 def test_sinks_that_cannot_be_are_refused_before_anything_runs(text):
     with pytest.raises(EdgeError):
