@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import stat
 import time
@@ -230,12 +231,12 @@ def _tell_outcome(stream: Stream, seconds: float, as_json: bool) -> int:
 def _check_numbers(args: argparse.Namespace) -> None:
     """
     Raises:
-        EdgeError: an option that has to be greater than 0 is not.
+        EdgeError: an option that has to be a number greater than 0 is not.
     """
-    for name in ("fps", "max_latency", "frames", "stall"):
+    for name in ("max_latency", "frames", "stall"):
         value = getattr(args, name)
-        if value is not None and not value > 0:
-            raise EdgeError(f"--{name.replace('_', '-')} must be greater than 0, not {value:g}")
+        if value is not None and not 0 < value < math.inf:
+            raise EdgeError(f"--{name.replace('_', '-')} must be a number greater than 0, not {value:g}")
 
 
 def _keep_originals(source: Spec, sinks: list[Spec]) -> None:

@@ -65,6 +65,16 @@ class Spec:
             raise EdgeError(f"{self.text}: {name} is a number from {smallest:g}, not {self.options.get(name)!r}")
         return value
 
+    def camera(self) -> int:
+        """The place as the number of a camera, 0 where it is empty.
+
+        Raises:
+            EdgeError: it is none.
+        """
+        if self.place and not (self.place.isascii() and self.place.isdigit()):
+            raise EdgeError(f"{self.text}: a camera goes by its number, for example {self.kind}:0")
+        return int(self.place or 0)
+
     def check_options(self, known: tuple[str, ...]) -> None:
         """
         Raises:

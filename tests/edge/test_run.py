@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edge import demo
 from edge import run as edge_run
 from edge.errors import EdgeError
 from tests.edge.streams.standin import adding_bundle
@@ -186,6 +187,9 @@ def test_strength_0_gives_the_input_back(bundle, tmp_path, noise):
     [
         (("--strength", "7"), "strength"),
         (("--threads", "0"), "threads"),
+        (("--fps", "0.0001"), "fps must lie between"),
+        (("--stall", "nan"), "--stall must be a number greater than 0"),
+        (("--smooth", "6"), "seconds of smoothing must lie between 0 and 5, not 6"),
         (("--device", "toaster"), "toaster"),
         (("--sink", "a.jpg"), "folder"),
         (("--source", "teleport:x"), "does not exist"),
@@ -198,6 +202,12 @@ def test_a_wish_that_cannot_be_met_is_told_in_one_line(bundle, tmp_path, noise, 
     )
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1 and says in done.stderr, done.stderr
+
+
+def test_the_demo_tells_where_it_cannot_write(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(EdgeError, match=r"cannot make the folder .*file"):
+        demo.main(["--out", str(tmp_path / "file")])
 
 
 def test_a_call_without_a_source_is_a_wrong_call(bundle):

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edge.streams.faults import DiskFull
 from edge.streams.frame import Frame, StreamInfo
-from edge.streams.sinks.encoder import OPTIONS, Encoder
+from edge.streams.sinks.encoder import OPTIONS, Encoder, check_coding
 from edge.streams.sinks.recording import Recording
 from edge.streams.spec import Spec
 
@@ -42,6 +42,7 @@ class VideoSink:
 
     def __init__(self, spec: Spec, live: bool, overwrite: bool) -> None:
         spec.check_options(OPTIONS)
+        check_coding(spec)
         self._spec = spec
         self._live = live
         self._recording = Recording(spec.place, live, overwrite)

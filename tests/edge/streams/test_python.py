@@ -23,6 +23,14 @@ def test_faults_are_exceptions_with_names_in_python(identity):
         list(edge.stream([GREY], identity, strength=5))
 
 
+@pytest.mark.parametrize("fps", [0, -1, 1e-9, float("nan"), float("inf")])
+def test_a_rate_that_is_none_is_told_whatever_the_source(identity, tmp_path, fps):
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    for source in ([GREY], tmp_path, "test:"):
+        with pytest.raises(EdgeError, match=r"fps must lie between 0\.001 and 1000"):
+            next(edge.stream(source, identity, fps=fps))
+
+
 def test_frames_of_a_file_that_cannot_be_cleared_are_named_and_raised_after_the_others(adding, monkeypatch):
     calls, events, got = itertools.count(), [], []
     real = Dehazer.__call__

@@ -18,6 +18,7 @@ from edge.streams.frame import Frame, StreamInfo
 from edge.streams.sharedmemory import FrameWriter, SharedFrames
 from edge.streams.sinks import make_sink
 from edge.streams.sinks.fit import fit
+from edge.streams.sources import make_source
 from edge.streams.spec import parse_sink, parse_source
 
 ROOT = Path(__file__).parents[3]
@@ -289,6 +290,39 @@ def test_fitting_keeps_all_of_the_picture():
 def test_sources_are_named_in_one_syntax(text, kind, place, options):
     spec = parse_source(text)
     assert (spec.kind, spec.place, dict(spec.options)) == (kind, place, options)
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ("crf=abc", "crf is a number from 0"),
+        ("crf=52", "to 51, not 52"),
+        ("preset=foo", "one of ultrafast, .*, not 'foo'"),
+        ("codec=nope", "encoder, not 'nope'"),
+        ("codec=flac", "video encoder, not 'flac'"),
+        ("bitrate=fast", "such as 4M"),
+        ("bitrate=inf", "such as 4M"),
+        ("bitrate=-4M", "such as 4M"),
+    ],
+)
+def test_a_coding_that_cannot_be_is_refused_in_words(options, says):
+    pytest.importorskip("av")
+    for text in (f"clear.mp4?{options}", f"udp://localhost:5000#{options}"):
+        with pytest.raises(EdgeError, match=says):
+            make_sink(parse_sink(text), live=False)
+
+
+@pytest.mark.parametrize("text", ["argus:abc", "picamera2:abc", "picamera2:-1"])
+def test_a_camera_without_a_number_is_told(text):
+    with pytest.raises(EdgeError, match=rf"{text}: a camera goes by its number, for example {text.split(':')[0]}:0"):
+        make_source(parse_source(text))
+
+
+def test_a_folder_and_an_odd_width_are_no_raw_frames(identity, tmp_path):
+    with pytest.raises(SourceError, match="is a folder"):
+        next(edge.stream(f"raw:{tmp_path}?size=4x4", identity))
+    with pytest.raises(SourceError, match="even width"):
+        make_source(parse_source("raw:-?size=63x47&format=yuyv422"))
 
 
 @pytest.mark.parametrize("parse", [parse_source, parse_sink])
