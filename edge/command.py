@@ -6,11 +6,14 @@ Exit status: 0 done (the last line of standard output is the path of what was ma
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from edge.errors import EdgeError, MissingPackage
 
@@ -31,6 +34,19 @@ def run(main: Callable[[list[str] | None], int | None], argv: list[str] | None =
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+
+
+def leave(status: int) -> NoReturn:
+    """End the process with that exit status, even where a thread is still inside of a library's call.
+
+    The interpreter would unwind such a thread on its way out, which C++ answers with SIGABRT.
+    """
+    if any(thread.daemon for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def require(module: str, extra: str) -> ModuleType:

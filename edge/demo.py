@@ -74,7 +74,10 @@ def _hazy_pair(pairs: Path) -> Path:
     from edge.pictures import write_picture
 
     for kind, picture in zip(("hazy", "clear"), hazed_motorcycle(), strict=True):
-        (pairs / kind).mkdir(parents=True, exist_ok=True)
+        try:
+            (pairs / kind).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EdgeError(f"cannot make the folder {pairs / kind}: {error.strerror}") from error
         write_picture(pairs / kind / PICTURE, picture)
     return pairs / "hazy" / PICTURE
 

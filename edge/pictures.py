@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import secrets
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,7 +71,8 @@ def picture_files(folder: Path) -> list[Path]:
         PictureError: the folder cannot be read or holds no picture.
     """
     try:
-        files = sorted(p for p in folder.iterdir() if p.suffix.lower() in FORMATS and not p.name.startswith("."))
+        named = (p for p in folder.iterdir() if p.suffix.lower() in FORMATS and not p.name.startswith("."))
+        files = sorted(p for p in named if not p.is_dir())
     except OSError as error:
         raise PictureError(f"cannot read {folder}: {error.strerror or error}") from error
     if not files:
@@ -170,7 +172,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
     Raises:
         PictureError: it cannot be written; the cause is the OSError.
     """
-    beside = path.with_name(f".{path.name[:200]}.{os.getpid()}.part")
+    beside = path.with_name(f".{secrets.token_hex(8)}.part")  # short: a name has 255 bytes, and path may need them
     try:
         try:
             with open(beside, "w+b") as file:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
-import sys
+import stat
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ sinks (give --sink again for more than one):
   /dev/video10                          v4l2loopback: a camera for other programs
   shm:frames                            shared memory for a detector; see examples/shared_memory_detector.py
   window:                               a window on this machine's screen
-  - or raw:-?format=bgr24               raw frames on standard output
+  - or raw:-?format=bgr24               raw frames on standard output; raw:FILE into a file or pipe
   none:                                 nowhere, to measure or with --preview
 
 examples:
@@ -55,6 +56,7 @@ examples:
 While it runs: SIGUSR1 and SIGUSR2 raise and lower the strength, SIGHUP opens the bundle again, SIGTERM and SIGINT
 end it with the output complete. What happens when something breaks stands in docs/faults.md.
 """
+NAMED_AT_END = ("broken_frame", "model_failed", "frame_unwritten")  # of files, where people read
 TOKEN_VARIABLE = "DRACO_EDGE_TOKEN"
 
 
@@ -102,7 +104,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="open a live source again that is silent so long (5)",
     )
-    faults.add_argument("--overwrite", action="store_true", help="replace a video file that exists")
+    faults.add_argument("--overwrite", action="store_true", help="replace a recorded file that exists")
     sight = p.add_argument_group("sight")
     sight.add_argument(
         "--preview",
@@ -116,6 +118,18 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
+    if args.log_format == "text":
+        return _main(args)
+    from edge.streams.events import Events
+
+    try:
+        return _main(args)
+    except EdgeError as error:
+        Events(as_json=True)("failed", "error", str(error), fault=type(error).__name__)
+        return 1
+
+
+def _main(args: argparse.Namespace) -> int:
     from edge.streams.spec import parse_sink, parse_source
 
     source = parse_source(args.source)
@@ -140,7 +154,8 @@ def _run(args: argparse.Namespace, source: Spec, sinks: list[Spec]) -> int:
     live = make_source(source, args.fps).live
     smooth_s = args.smooth if args.smooth is not None else 0.0 if source.kind == "pictures" else 0.2
     controls = Controls(args.strength, smooth_s, args.auto)
-    events = Events(as_json=args.log_format == "json")
+    as_json = args.log_format == "json"
+    events = Events(as_json=as_json, untold=() if live or as_json else NAMED_AT_END)
     began = time.perf_counter()
     stream = Stream(
         lambda: make_source(source, args.fps),
@@ -162,7 +177,7 @@ def _run(args: argparse.Namespace, source: Spec, sinks: list[Spec]) -> int:
         events=events,
     )
     Session(stream, controls, events, preview=_preview_address(args.preview), source=source.text).run()
-    return _tell_outcome(stream, time.perf_counter() - began, args.log_format == "json")
+    return _tell_outcome(stream, time.perf_counter() - began, as_json)
 
 
 def _bundle(path: Path, public_key: Path | None) -> Path | Bundle:
@@ -217,32 +232,70 @@ def _tell_outcome(stream: Stream, seconds: float, as_json: bool) -> int:
 def _check_numbers(args: argparse.Namespace) -> None:
     """
     Raises:
-        EdgeError: an option that has to be greater than 0 is not.
+        EdgeError: an option that has to be a number greater than 0 is not.
     """
-    for name in ("fps", "max_latency", "frames", "stall"):
+    for name in ("max_latency", "frames", "stall"):
         value = getattr(args, name)
-        if value is not None and not value > 0:
-            raise EdgeError(f"--{name.replace('_', '-')} must be greater than 0, not {value:g}")
+        if value is not None and not 0 < value < math.inf:
+            raise EdgeError(f"--{name.replace('_', '-')} must be a number greater than 0, not {value:g}")
 
 
 def _keep_originals(source: Spec, sinks: list[Spec]) -> None:
     """
     Raises:
-        EdgeError: a sink is the place that the source reads from, or two sinks are the same place.
+        EdgeError: a sink is the place that the source reads from, would write over a file that is read, whatever
+            links lead there, or two sinks are the same place.
     """
-    places = [spec.place for spec in sinks if spec.kind != "none"]
-    for place in places:
-        if places.count(place) > 1:
-            raise EdgeError(f"--sink {place} is given twice")
-    origin = Path(source.place)
-    if source.kind == "pictures":
-        origin = origin if origin.is_dir() else origin.parent
-    elif source.kind != "video":
-        return
+    places = [_resolved(spec) for spec in sinks if spec.kind != "none"]
+    for number, place in enumerate(places):
+        if place in places[:number]:
+            raise EdgeError(f"--sink {place[1]} is given twice")
+    read = _files_read(source)
+    originals = {identity for file in read if (identity := _identity(file))}
+    folder = Path(source.place) if Path(source.place).is_dir() else Path(source.place).parent
     for sink in sinks:
-        if sink.kind == source.kind and Path(sink.place).resolve() == origin.resolve():
+        onto_folder = source.kind == sink.kind == "pictures" and Path(sink.place).resolve() == folder.resolve()
+        if onto_folder or any(_identity(file) in originals for file in _files_written(sink, read)):
             raise EdgeError(f"--sink {sink.text} would overwrite the source; choose another place")
 
 
+def _resolved(spec: Spec) -> tuple[str, str]:
+    """Equal for two sinks that are one place, and the second part a name for it."""
+    if spec.kind in ("pictures", "video") or (spec.kind == "raw" and spec.place not in ("", "-")):
+        return "file", str(Path(spec.place).resolve())
+    return spec.kind, spec.place if spec.place not in ("", "-") else f"{spec.kind}:"
+
+
+def _files_read(source: Spec) -> list[Path | int]:
+    """The files that a source reads: paths, or 0 for standard input."""
+    if source.kind == "raw" and source.place in ("", "-"):
+        return [0]
+    path = Path(source.place)
+    if source.kind == "pictures" and path.is_dir():
+        from edge.pictures import picture_files
+
+        return [*picture_files(path)]
+    return [path] if source.kind in ("pictures", "video", "raw") else []
+
+
+def _files_written(sink: Spec, read: list[Path | int]) -> list[Path]:
+    """The files that a sink replaces when these are read."""
+    if sink.kind == "pictures":
+        from edge.streams.sinks.pictures import target_name
+
+        suffix = sink.options.get("format")
+        return [Path(sink.place, target_name(file.name, suffix)) for file in read if isinstance(file, Path)]
+    return [Path(sink.place)] if sink.kind in ("video", "raw") else []
+
+
+def _identity(file: Path | int) -> tuple[int, int] | None:
+    """The same for all names of one regular file; None for what is none."""
+    try:
+        status = os.stat(file)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISREG(status.st_mode) else None
+
+
 if __name__ == "__main__":
-    sys.exit(command.run(main))
+    command.leave(command.run(main))

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.errors import SourceError
 from edge.streams.controls import Controls
 from edge.streams.events import Event, Events
+from edge.streams.faults import BrokenFrame, ModelFault
 from edge.streams.frame import Frame
 from edge.streams.intake import IntakeOptions
 from edge.streams.mailbox import Closed
@@ -60,9 +60,11 @@ def stream(
         `Frame`: picture (uint8 RGB, yours to keep), number, time, captured_at, name.
 
     Raises:
-        SourceError: the source cannot be opened, or all of its frames are broken.
+        SourceError: the source cannot be opened.
         SourceLost, SourceStalled: a live source went away (without `reconnect`).
-        ModelFault: the model failed on a frame of a source that is not live.
+        ModelFault, BrokenFrame: the model failed on frames of a source that is not live, or they could not be
+            decoded; raised at the end, after all the others, and an event names each. Of a live source, only where
+            all frames are broken.
         BundleError, DeviceUnavailable, MissingPackage: as `edge.Dehazer`.
     """
     from edge.dehazer import Dehazer
@@ -82,9 +84,21 @@ def stream(
     running_stream.add_outlet(hand)
     with running(running_stream):
         yield from _frames(running_stream, hand)
-    faulty = running_stream.faulty_frames()
-    if faulty and not running_stream.figures.processed:
-        raise SourceError(faulty[0])
+    _raise_for_faulty(running_stream)
+
+
+def _raise_for_faulty(ended: Stream) -> None:
+    """
+    Raises:
+        ModelFault, BrokenFrame: frames are missing that should have come.
+    """
+    if ended.live and ended.figures.processed:
+        return
+    faulty = ended.faulty_frames()
+    if faulty:
+        fault = ModelFault if ended.uncleared else BrokenFrame
+        first = ended.uncleared[0] if ended.uncleared else faulty[0]
+        raise fault(f"{ended.figures.broken} of {ended.figures.captured} frames could not be done; the first: {first}")
 
 
 def _frames(running_stream: Stream, hand: Handover) -> Iterator[Frame]:

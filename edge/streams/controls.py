@@ -42,7 +42,8 @@ class Controls:
             elif name not in limits:
                 raise EdgeError(f"there is no {name!r} to change, only strength, smooth_s and auto")
             elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= limits[name]:
-                raise EdgeError(f"{name} must lie between 0 and {limits[name]:g}, not {value!r}")
+                what = "strength" if name == "strength" else "seconds of smoothing"
+                raise EdgeError(f"{what} must lie between 0 and {limits[name]:g}, not {value!r}")
         for name, value in wishes.items():
             setattr(self, name, value if name == "auto" else float(value))
 

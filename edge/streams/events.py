@@ -7,7 +7,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -43,17 +43,21 @@ class Event:
 
 
 class Events:
-    """Tells events, at most one of each name in 10 seconds, the first at once.
+    """Tells events: each error, and of the others at most one of each name in 10 seconds, the first at once.
 
     Args:
         tell: called with each event that is told; None for a line on standard error.
         as_json: lines as JSON objects.
+        untold: names of events that are counted and not told.
 
     Attributes:
         counts: name to how many there were, told or not.
     """
 
-    def __init__(self, tell: Callable[[Event], None] | None = None, as_json: bool = False) -> None:
+    def __init__(
+        self, tell: Callable[[Event], None] | None = None, as_json: bool = False, untold: Collection[str] = ()
+    ) -> None:
+        self._untold = frozenset(untold)
         self._tell = tell if tell is not None else _to_stderr(as_json)
         self._lock = threading.Lock()
         self._told_at: dict[str, float] = {}
@@ -64,6 +68,8 @@ class Events:
         now = time.monotonic()
         with self._lock:
             self.counts[name] = self.counts.get(name, 0) + 1
+            if name in self._untold:
+                return
             if level != "error" and now - self._told_at.get(name, -QUIET_S) < QUIET_S:
                 self._suppressed[name] = self._suppressed.get(name, 0) + 1
                 return

@@ -143,8 +143,8 @@ class Intake(threading.Thread):
                 self.alive_at = time.monotonic()
                 if len(self.broken) < 1000:
                     self.broken.append(str(error))
-                if self._options.live:
-                    self._events("broken_frame", "warning", str(error))
+                level = "warning" if self._options.live else "error"  # of a file each is named
+                self._events("broken_frame", level, str(error), **_name(error))
                 continue
             if frame is None:
                 return True

@@ -90,7 +90,8 @@ class Outlet(threading.Thread):
             self.figures.failed += 1
             if len(self.unwritten) < 1000:
                 self.unwritten.append(str(error))
-            self._events("frame_unwritten", "warning", str(error), sink=self.figures.name)
+            level = "warning" if self._live else "error"  # of a file each is named
+            self._events("frame_unwritten", level, str(error), sink=self.figures.name)
         except SinkError as error:
             self.figures.failed += 1
             if not (self._live and (self._was_open or isinstance(error, SinkLost))):

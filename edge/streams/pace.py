@@ -5,7 +5,19 @@ from __future__ import annotations
 import threading
 from fractions import Fraction
 
+from edge.errors import EdgeError
+
 JITTER = Fraction(1, 200)
+SLOWEST_FPS, FASTEST_FPS = 0.001, 1000.0
+
+
+def check_rate(fps: float | None) -> None:
+    """
+    Raises:
+        EdgeError: not a number of frames a second between 0.001 and 1000, nor None.
+    """
+    if fps is not None and not SLOWEST_FPS <= fps <= FASTEST_FPS:
+        raise EdgeError(f"fps must lie between {SLOWEST_FPS:g} and {FASTEST_FPS:g}, not {fps:g}")
 
 
 class Backoff:
@@ -31,9 +43,14 @@ class Backoff:
 
 
 class Thinning:
-    """Keeps at most so many frames per second of a stream's own time."""
+    """Keeps at most so many frames per second of a stream's own time.
+
+    Raises:
+        EdgeError: as `check_rate`.
+    """
 
     def __init__(self, fps: float | None) -> None:
+        check_rate(fps)
         self._step = None if fps is None else 1 / Fraction(fps).limit_denominator(100_000)
         self._due: Fraction | None = None
 

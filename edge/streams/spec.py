@@ -65,6 +65,16 @@ class Spec:
             raise EdgeError(f"{self.text}: {name} is a number from {smallest:g}, not {self.options.get(name)!r}")
         return value
 
+    def camera(self) -> int:
+        """The place as the number of a camera, 0 where it is empty.
+
+        Raises:
+            EdgeError: it is none.
+        """
+        if self.place and not (self.place.isascii() and self.place.isdigit()):
+            raise EdgeError(f"{self.text}: a camera goes by its number, for example {self.kind}:0")
+        return int(self.place or 0)
+
     def check_options(self, known: tuple[str, ...]) -> None:
         """
         Raises:
@@ -87,12 +97,12 @@ def parse_source(text: str) -> Spec:
     if text.startswith("/dev/video"):
         place, options = _split(text)
         return Spec(text, "v4l2", place, options)
-    path = Path(text)
+    path, place, options = Path(text), text, {}
     if not path.exists() and "?" in text:
         place, options = _split(text)
         path = Path(place)
-    else:
-        options = {}
+    if not place:
+        raise EdgeError("the source is empty; --source . means this folder")
     if not path.exists():
         raise EdgeError(f"{path} does not exist")
     if path.is_dir() or path.suffix.lower() in FORMATS:
@@ -120,6 +130,8 @@ def parse_sink(text: str) -> Spec:
     place, options = _split(text)
     if place.startswith("/dev/video"):
         return Spec(text, "v4l2", place, options)
+    if not place:
+        raise EdgeError("the sink is empty; --sink . means this folder")
     path = Path(place)
     if path.suffix.lower() in RECORDED_SUFFIXES and not path.is_dir():
         return Spec(text, "video", place, options)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 TICK_S = 0.05
 MOST_ABANDONED = 4
+LONGEST_CALL_S = 10.0  # how long the end waits for a call of the model that is under way
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,8 @@ class Stream:
         )
         self._model_thread = threading.Thread(target=self._clear_frames, name="model", daemon=True)
         self._model_error: EdgeError | None = None
+        self._in_call = False
+        self._hurried = threading.Event()
         self.uncleared: list[str] = []
         self.stopped = threading.Event()
 
@@ -138,6 +141,9 @@ class Stream:
     def finish(self) -> None:
         """End the stream, wait for its threads as long as their sinks ask for, and close what is open.
 
+        A call of the model is waited for until it returns, for 10 s at most: a thread that is inside of a runtime
+        when the interpreter ends takes the whole process with it (SIGABRT).
+
         Raises:
             EdgeError: the fault that ended the stream.
         """
@@ -148,8 +154,13 @@ class Stream:
         if self.intake.is_alive():
             self.intake.abandoned = True  # stuck in a library's call; it ends by itself when that returns
         self._model_thread.join(max(self._drain_s(), 0.4))
-        for outlet in self.outlets:
-            outlet.mailbox.close()
+        self._hurried.set()
+        deadline = time.monotonic() + LONGEST_CALL_S
+        while self._model_thread.is_alive() and time.monotonic() < deadline:
+            if not self._in_call:  # it waits for a sink that takes nothing
+                self._close_mailboxes()
+            self._model_thread.join(TICK_S)
+        self._close_mailboxes()
         for outlet in self.outlets:
             outlet.join(max(outlet.drain_s, 0.4))
         if not self._model_thread.is_alive():
@@ -161,6 +172,10 @@ class Stream:
     def faulty_frames(self) -> list[str]:
         """A line for each frame that was lost to a fault of its own: broken, not cleared, or not written."""
         return self.intake.broken + self.uncleared + [line for outlet in self.outlets for line in outlet.unwritten]
+
+    def _close_mailboxes(self) -> None:
+        for outlet in self.outlets:
+            outlet.mailbox.close()
 
     def _drain_s(self) -> float:
         return max((outlet.drain_s for outlet in self.outlets), default=0.0)
@@ -217,7 +232,7 @@ class Stream:
                 frame = self._inbox.get()
                 if frame is None:
                     continue
-                if self._is_late(frame):
+                if self._hurried.is_set() or self._is_late(frame):
                     figures.late += 1
                     continue
                 self._clear(frame)
@@ -230,21 +245,25 @@ class Stream:
         finally:
             self.intake.stopping.set()
             figures.late += self._inbox.abandon()
-            for outlet in self.outlets:
-                outlet.mailbox.close()
+            self._close_mailboxes()
 
     def _clear(self, frame: Frame) -> None:
         onlooker = self.onlooker
         looked_at = onlooker is not None and onlooker.wants()
         before = frame.picture
+        self._in_call = True
         try:
             after = self.clearing(frame, in_place=frame.owned and not self.live and not looked_at)
         except ModelFault as error:
             with self.figures.lock:
                 self.figures.broken += 1
+            line = f"{frame.name or f'frame {frame.number}'}: {error}"
             if len(self.uncleared) < 1000:
-                self.uncleared.append(f"{frame.name or f'frame {frame.number}'}: {error}")
+                self.uncleared.append(line)
+            self.events("model_failed", "error", line, fault=type(error).__name__)
             return
+        finally:
+            self._in_call = False
         frame.picture = after
         if onlooker is not None and looked_at:
             onlooker.show(before, after)

@@ -299,6 +299,12 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["kept.bin"]
 
 
+@pytest.mark.parametrize("name", [82 * "\u9727" + ".png", 251 * "a" + ".png"], ids=["of 250 bytes", "of 255 bytes"])
+def test_a_name_may_be_as_long_as_the_file_system_takes(tmp_path, photo, name):
+    write_picture(tmp_path / name, photo)
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
 def test_a_picture_too_large_for_its_format_is_refused(tmp_path):
     with pytest.raises(PictureError, match="cannot write"):
         write_picture(tmp_path / "wide.webp", np.zeros((1, 20000, 3), np.uint8))
@@ -309,6 +315,7 @@ def test_a_folder_lists_pictures_by_name(tmp_path):
     for name in ("b.JPG", "a.png", ".hidden.png", "notes.txt", "c.webp"):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "sub").mkdir()
+    (tmp_path / "sub.png").mkdir()
     assert [p.name for p in picture_files(tmp_path)] == ["a.png", "b.JPG", "c.webp"]
     with pytest.raises(PictureError, match="holds no pictures"):
         picture_files(tmp_path / "sub")

@@ -1,5 +1,6 @@
 """`python -m edge.run` for pictures: what a user types, what lies there afterwards, what is said."""
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edge import demo
 from edge import run as edge_run
 from edge.errors import EdgeError
 from tests.edge.streams.standin import adding_bundle
@@ -25,13 +27,14 @@ def noise() -> np.ndarray:
     return np.random.default_rng(3).integers(0, 246, (48, 64, 3), dtype=np.uint8)
 
 
-def run(*arguments: object) -> subprocess.CompletedProcess:
+def run(*arguments: object, **more) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-m", "edge.run", *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
+        **more,
     )
 
 
@@ -86,6 +89,37 @@ def test_a_folder_with_a_broken_picture_is_done_but_for_that(bundle, tmp_path, n
     assert "Traceback" not in done.stderr
 
 
+def test_in_json_every_picture_that_failed_is_named_and_every_line_is_json(bundle, tmp_path, noise):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(noise).save(tmp_path / "in" / "a.png")
+    for name in ("b.png", "c.png"):
+        (tmp_path / "in" / name).write_text("not a picture")
+    done = run(bundle, "--source", tmp_path / "in", "--sink", tmp_path / "out", "--log-format", "json")
+    told = [json.loads(line) for line in done.stderr.splitlines()]
+    assert done.returncode == 1
+    assert [event["name"] for event in told] == ["broken_frame", "broken_frame", "ended", "failed"]
+    assert "b.png" in told[0]["message"] and "c.png" in told[1]["message"] and "2 of 3" in told[3]["message"]
+
+
+def test_pictures_take_the_format_that_was_asked_for(bundle, tmp_path, noise):
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "b.JPG", "c.tar.bmp"):
+        Image.fromarray(noise).save(tmp_path / "in" / name)
+    done = run(bundle, "--source", tmp_path / "in", "--sink", f"{tmp_path}/out?format=webp")
+    assert done.returncode == 0, done.stderr
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["a.webp", "b.webp", "c.tar.webp"]
+    assert {Image.open(p).format for p in (tmp_path / "out").iterdir()} == {"WEBP"}
+
+
+def test_two_pictures_that_would_become_one_file_are_told(bundle, tmp_path, noise):
+    (tmp_path / "in").mkdir()
+    for name in ("a.png", "a.bmp"):
+        Image.fromarray(noise).save(tmp_path / "in" / name)
+    done = run(bundle, "--source", tmp_path / "in", "--sink", f"{tmp_path}/out/?format=jpg")
+    assert done.returncode == 1 and "a.png: a.jpg was made of another picture" in done.stderr
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["a.jpg"]
+
+
 @pytest.mark.parametrize("case", ["truncated", "empty", "missing", "text", "text with another name", "empty folder"])
 def test_what_cannot_be_read_is_one_line_and_writes_nothing(bundle, tmp_path, noise, case):
     source = tmp_path / {"text with another name": "a.txt", "empty folder": "folder"}.get(case, "a.jpg")
@@ -111,6 +145,37 @@ def test_the_source_is_never_overwritten(bundle, tmp_path, noise):
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), noise)
 
 
+def test_the_source_is_never_overwritten_through_a_link(bundle, tmp_path, noise):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "links").mkdir()
+    Image.fromarray(noise).save(tmp_path / "real" / "photo.png")
+    (tmp_path / "links" / "photo.png").symlink_to("../real/photo.png")
+    before = (tmp_path / "real" / "photo.png").read_bytes()
+    for source in (tmp_path / "links", tmp_path / "links" / "photo.png"):
+        done = run(bundle, "--source", source, "--sink", tmp_path / "real")
+        assert done.returncode == 1 and "overwrite the source" in done.stderr
+    assert (tmp_path / "real" / "photo.png").read_bytes() == before
+
+
+@pytest.mark.parametrize("source", ["{}/f.mp4", "raw:{}/f.mp4?size=4x4", "{}/f.png", "raw:-?size=4x4"])
+def test_raw_frames_never_overwrite_what_is_read(bundle, tmp_path, source):
+    path = tmp_path / source.partition("?")[0].rpartition("/")[2].replace("raw:-", "f.rgb")
+    path.write_bytes(b"the original")
+    call = [bundle, "--source", source.format(tmp_path), "--sink", f"raw:{path}", "--overwrite"]
+    with open(path, "rb") as file:
+        done = run(*call, stdin=file)
+    assert done.returncode == 1 and "overwrite the source" in done.stderr
+    assert path.read_bytes() == b"the original"
+
+
+def test_one_folder_by_two_names_is_given_twice(bundle, tmp_path, noise):
+    Image.fromarray(noise).save(tmp_path / "a.png")
+    for other in ("o/", "./o", "x/../o"):
+        with pytest.raises(EdgeError, match="given twice"):
+            sinks = ("--sink", f"{tmp_path}/o", "--sink", f"{tmp_path}/{other}")
+            edge_run.main([bundle, "--source", str(tmp_path / "a.png"), *sinks])
+
+
 def test_strength_0_gives_the_input_back(bundle, tmp_path, noise):
     Image.fromarray(noise).save(tmp_path / "a.png")
     assert run(bundle, "--source", tmp_path / "a.png", "--sink", tmp_path / "o", "--strength", 0).returncode == 0
@@ -122,6 +187,9 @@ def test_strength_0_gives_the_input_back(bundle, tmp_path, noise):
     [
         (("--strength", "7"), "strength"),
         (("--threads", "0"), "threads"),
+        (("--fps", "0.0001"), "fps must lie between"),
+        (("--stall", "nan"), "--stall must be a number greater than 0"),
+        (("--smooth", "6"), "seconds of smoothing must lie between 0 and 5, not 6"),
         (("--device", "toaster"), "toaster"),
         (("--sink", "a.jpg"), "folder"),
         (("--source", "teleport:x"), "does not exist"),
@@ -134,6 +202,12 @@ def test_a_wish_that_cannot_be_met_is_told_in_one_line(bundle, tmp_path, noise, 
     )
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1 and says in done.stderr, done.stderr
+
+
+def test_the_demo_tells_where_it_cannot_write(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(EdgeError, match=r"cannot make the folder .*file"):
+        demo.main(["--out", str(tmp_path / "file")])
 
 
 def test_a_call_without_a_source_is_a_wrong_call(bundle):

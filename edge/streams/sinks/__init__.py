@@ -61,7 +61,7 @@ def make_sink(spec: Spec, live: bool, overwrite: bool = False) -> Sink:
 
     Args:
         live: the source is live, so that low latency counts for more than small files.
-        overwrite: an existing video may be replaced.
+        overwrite: an existing recording may be replaced.
     """
     from importlib import import_module
 

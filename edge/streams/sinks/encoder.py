@@ -13,17 +13,45 @@ from typing import Any
 import numpy as np
 
 from edge import command
-from edge.errors import SinkError
+from edge.errors import EdgeError, SinkError
 from edge.streams.faults import DiskFull, SinkLost
 from edge.streams.frame import SWS_MATRIX, Frame, StreamInfo
 from edge.streams.sinks.fit import fit
+from edge.streams.spec import Spec
 
 OPTIONS = ("codec", "crf", "bitrate", "preset")
+WORST_CRF, MOST_BITS = 51, 1e9
 CODECS = {"h264": "libx264", "hevc": "libx265"}
 PRESET, PRESETS_LOOKAHEAD = "veryfast", 10
+PRESETS = (
+    *("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"),
+    "placebo",
+)
 LOOKAHEAD_BYTES = 24 * 2**20  # what x264 may hold to look ahead at; it keeps 3 bytes for each pixel of a waiting frame
 FULL, LIMITED = 2, 1
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def check_coding(spec: Spec) -> None:
+    """
+    Raises:
+        EdgeError: `crf`, `bitrate` or `preset` is none, or there is an encoder by no such name as `codec`.
+    """
+    crf = spec.number("crf", 20)
+    if crf > WORST_CRF:
+        raise EdgeError(f"{spec.text}: crf is a number from 0, the best, to {WORST_CRF}, not {crf:g}")
+    if "bitrate" in spec.options:
+        _bits(spec.options["bitrate"])
+    if (preset := spec.options.get("preset", PRESET)) not in PRESETS:
+        raise EdgeError(f"{spec.text}: preset is one of {', '.join(PRESETS)}, not {preset!r}")
+    if (name := spec.options.get("codec", "h264")) not in CODECS:
+        av = command.require("av", "stream")
+        try:
+            known = av.Codec(name, "w").type == "video"
+        except ValueError:  # av.codec.codec.UnknownCodecError is one
+            known = False
+        if not known:
+            raise EdgeError(f"{spec.text}: codec is h264, hevc or libav's name of a video encoder, not {name!r}")
 
 
 class Encoder:
@@ -214,9 +242,12 @@ def _bits(text: str) -> int:
     """
     factor = {"k": 1e3, "m": 1e6}.get(text[-1:].lower(), 1)
     try:
-        return int(float(text[:-1] if factor > 1 else text) * factor)
+        bits = float(text[:-1] if factor > 1 else text) * factor
     except ValueError:
-        raise SinkError(f"bitrate is a number of bits a second such as 4M or 800k, not {text!r}") from None
+        bits = float("nan")
+    if not 1 <= bits <= MOST_BITS:
+        raise SinkError(f"bitrate is a number of bits a second such as 4M or 800k, not {text!r}")
+    return int(bits)
 
 
 def _close_quietly(container: Any) -> None:

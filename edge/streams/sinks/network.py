@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge.streams.frame import Frame, StreamInfo
-from edge.streams.sinks.encoder import OPTIONS, Encoder
+from edge.streams.sinks.encoder import OPTIONS, Encoder, check_coding
 from edge.streams.spec import Spec
 
 TIMEOUTS_S = (5.0, 3.0)
@@ -17,6 +17,7 @@ class NetworkSink:
 
     def __init__(self, spec: Spec, live: bool, overwrite: bool) -> None:  # noqa: ARG002
         spec.check_options((*OPTIONS, "transport"))
+        check_coding(spec)
         self._spec = spec
         self._encoder: Encoder | None = None
 

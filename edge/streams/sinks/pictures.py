@@ -13,16 +13,19 @@ from edge.streams.spec import Spec
 
 
 class PictureSink:
-    """Options: `format` (png, jpg, ...) for the numbered pictures of a video or camera, png unless told."""
+    """Options: `format` (png, jpg, ...). Pictures keep the format that their name says unless told, and the numbered
+    ones of a video or camera are png.
+    """
 
     drain_s = 5.0
 
     def __init__(self, spec: Spec, live: bool, overwrite: bool) -> None:  # noqa: ARG002
         spec.check_options(("format",))
         self._folder = Path(spec.place)
-        self._suffix = "." + spec.options.get("format", "png").lower()
-        if self._suffix not in FORMATS:
+        self._format = spec.options.get("format")
+        if self._format is not None and f".{self._format.lower()}" not in FORMATS:
             raise SinkError(f"{spec.text}: format is one of {', '.join(s[1:] for s in FORMATS)}")
+        self._names: set[str] = set()
         self.made = ""
 
     def open(self, info: StreamInfo, frame: Frame) -> None:  # noqa: ARG002
@@ -32,9 +35,11 @@ class PictureSink:
             raise SinkError(f"cannot make the folder {self._folder}: {error.strerror}") from error
 
     def write(self, frame: Frame) -> None:
-        name = Path(frame.name).name if frame.name else f"frame-{frame.number:08d}{self._suffix}"
-        if Path(name).suffix.lower() not in FORMATS:
-            name += ".png"  # a picture whose own name does not say what it is
+        name = target_name(frame.name or f"frame-{frame.number:08d}", self._format)
+        if self._format and frame.name:
+            if name in self._names:
+                raise PictureError(f"{frame.name}: {name} was made of another picture; clear each kind by itself")
+            self._names.add(name)
         try:
             write_picture(self._folder / name, frame.picture, frame.aside)
         except PictureError as error:
@@ -46,3 +51,17 @@ class PictureSink:
 
     def close(self) -> None:
         pass
+
+
+def target_name(name: str, form: str | None) -> str:
+    """The name of the file that a picture is written to.
+
+    Args:
+        name: its own.
+        form: png, jpg, ...; None for the one that its name says, png where it says none.
+    """
+    path = Path(name)
+    own = path.suffix.lower() in FORMATS
+    if form is None:
+        return path.name if own else f"{path.name}.png"
+    return f"{path.stem if own else path.name}.{form.lower()}"

@@ -9,13 +9,12 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
-from edge.errors import SinkError
 from edge.streams.faults import DiskFull
 from edge.streams.frame import Frame, StreamInfo
-from edge.streams.sinks.encoder import OPTIONS, Encoder
+from edge.streams.sinks.encoder import OPTIONS, Encoder, check_coding
+from edge.streams.sinks.recording import Recording
 from edge.streams.spec import Spec
 
 SYNC_S = 2.0
@@ -43,29 +42,19 @@ class VideoSink:
 
     def __init__(self, spec: Spec, live: bool, overwrite: bool) -> None:
         spec.check_options(OPTIONS)
+        check_coding(spec)
         self._spec = spec
         self._live = live
-        self._overwrite = overwrite
+        self._recording = Recording(spec.place, live, overwrite)
         self._encoder: Encoder | None = None
         self._path = Path(spec.place)
         self._handle = -1
         self._sync_at = 0.0
         self.made = ""
-        if not live and "{" not in spec.place:
-            self._refuse_existing()
 
     def open(self, info: StreamInfo, frame: Frame) -> None:  # noqa: ARG002
-        again = bool(self.made)
-        self._path = _next_path(self._spec.place, again)
-        if not again and not self._overwrite and "{" not in self._spec.place:
-            if self._live and self._path.exists():
-                self._path = _next_path(self._spec.place, True)  # a board that starts anew keeps its last flight
-            self._refuse_existing()
+        self._path = self._recording.begin()
         container, options = FORMATS[self._path.suffix.lower()]
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise SinkError(f"cannot make the folder {self._path.parent}: {error.strerror}") from error
         self._check_room()
         self._encoder = Encoder(
             str(self._path),
@@ -77,6 +66,7 @@ class VideoSink:
         )
         self._encoder.open(info)
         self.remark = self._encoder.remark
+        self._recording.begun()
         self.made = str(self._path)
         self._handle = os.open(self._path, os.O_RDONLY)
         self._sync_at = time.monotonic() + SYNC_S
@@ -110,23 +100,3 @@ class VideoSink:
         free = shutil.disk_usage(self._path.parent).free
         if free < SPARE_BYTES:
             raise DiskFull(f"the disk of {self._path} is full ({free >> 20} MiB left)")
-
-    def _refuse_existing(self) -> None:
-        if self._path.exists() and not self._overwrite:
-            stem, suffix = os.path.splitext(self._spec.place)
-            raise SinkError(f"{self._path} exists; add --overwrite, or number the files: --sink '{stem}-{{n}}{suffix}'")
-
-
-def _next_path(pattern: str, again: bool) -> Path:
-    """The file that a pattern names now; numbered where it must not name the same file again."""
-    if again and "{" not in pattern:
-        stem, suffix = os.path.splitext(pattern)
-        pattern = f"{stem}-{{n}}{suffix}"
-    pattern = pattern.replace("{time}", datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
-    if "{n}" not in pattern:
-        path = Path(pattern)
-        return _next_path(f"{path.with_suffix('')}-{{n}}{path.suffix}", False) if path.exists() and again else path
-    number = 1 if not again else 2
-    while Path(pattern.replace("{n}", f"{number:04d}")).exists():
-        number += 1
-    return Path(pattern.replace("{n}", f"{number:04d}"))

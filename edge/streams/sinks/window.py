@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from edge import command
@@ -27,6 +28,7 @@ class WindowSink:
     def open(self, info: StreamInfo, frame: Frame) -> None:  # noqa: ARG002
         if self._closed_by_user:
             return
+        os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")  # it would greet on standard output
         pygame = self._pygame = command.require("pygame", "window")
         try:
             pygame.display.init()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from edge.streams.frame import Frame, StreamInfo
+from edge.streams.pace import check_rate
 from edge.streams.spec import Spec
 
 KINDS = {
@@ -50,8 +51,13 @@ class Source(Protocol):
 
 
 def make_source(spec: Spec, fps: float | None = None) -> Source:
-    """A source, not yet opened. `fps`: the rate to ask a camera for, or that pictures and raw frames have."""
+    """A source, not yet opened. `fps`: the rate to ask a camera for, or that pictures and raw frames have.
+
+    Raises:
+        EdgeError: a rate or an option out of its range.
+    """
     from importlib import import_module
 
+    check_rate(fps)
     module, _, name = KINDS[spec.kind].partition(":")
     return getattr(import_module(f"edge.streams.sources.{module}"), name)(spec, fps)

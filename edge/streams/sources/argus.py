@@ -14,11 +14,11 @@ class ArgusSource(GStreamerSource):
     def __init__(self, spec: Spec, fps: float | None) -> None:
         spec.check_options(("size",))
         width, height = spec.size() or (1280, 720)
-        rate = f"{round(fps or 30)}/1"
+        rate = f"{max(1, round(fps or 30))}/1"
         pipeline = (
-            f"nvarguscamerasrc sensor-id={int(spec.place or 0)} ! "
+            f"nvarguscamerasrc sensor-id={spec.camera()} ! "
             f"video/x-raw(memory:NVMM),width={width},height={height},framerate={rate},format=NV12 ! "
             "nvvidconv ! video/x-raw,format=I420"
         )
         super().__init__(replace(spec, place=pipeline, options={}), fps)
-        self.name = f"camera {spec.place or 0}"
+        self.name = f"camera {spec.camera()}"

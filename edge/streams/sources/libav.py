@@ -126,6 +126,8 @@ class LibavSource:
     def _ended(self) -> None:
         if self.live:
             raise SourceLost(f"{self.name} has ended")
+        if not self._seen:
+            raise SourceError(f"{self.name} holds no frame that can be decoded")
         if self._seen < self._expected:
             expected, self._expected = self._expected, 0
             raise BrokenFrame(f"{self.name} ends after {self._seen} of {expected} frames; the file is cut short")

@@ -75,7 +75,7 @@ class PicameraSource:
 
     def __init__(self, spec: Spec, fps: float | None) -> None:
         spec.check_options(("size",))
-        self._number = int(spec.place or 0)
+        self._number = spec.camera()
         self._size = spec.size() or (640, 480)
         self._fps = fps or 30.0
         self._camera: Any = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import time
 from fractions import Fraction
 
@@ -10,7 +11,7 @@ import cv2
 import numpy as np
 
 from edge.errors import SourceError
-from edge.streams.faults import BrokenFrame
+from edge.streams.faults import BrokenFrame, SourceLost
 from edge.streams.frame import Frame, StreamInfo
 from edge.streams.spec import Spec
 
@@ -42,6 +43,8 @@ class RawSource:
             raise SourceError(f"{spec.text}: format is one of {', '.join(FORMATS)}")
         if FORMATS[self._format][0] % 2 and (self._width % 2 or self._height % 2):
             raise SourceError(f"{spec.text}: {self._format} has even width and height")
+        if self._format == "yuyv422" and self._width % 2:
+            raise SourceError(f"{spec.text}: {self._format} has an even width")
         self.live = spec.options.get("live") == "1"
         self._place = spec.place or "-"
         self._rate = Fraction(fps or 30).limit_denominator(1001)
@@ -53,6 +56,8 @@ class RawSource:
             self._handle = os.dup(0) if self._place == "-" else os.open(self._place, os.O_RDONLY)
         except OSError as error:
             raise SourceError(f"cannot read {self._place}: {error.strerror}") from error
+        if stat.S_ISDIR(os.fstat(self._handle).st_mode):
+            raise SourceError(f"{self._place} is a folder; raw frames come from a file, a pipe or -")
         return StreamInfo(
             self._width, self._height, self._rate, Fraction(1, 1_000_000) if self.live else 1 / self._rate
         )
@@ -62,7 +67,10 @@ class RawSource:
         buffer = np.empty(self._width * self._height * doubled // 2, np.uint8)
         filled, view = 0, buffer.data
         while filled < len(buffer):
-            count = os.readv(self._handle, [view[filled:]])
+            try:
+                count = os.readv(self._handle, [view[filled:]])
+            except OSError as error:
+                raise SourceLost(f"cannot read {self._place}: {error.strerror}") from error
             if count == 0:
                 if filled and filled < len(buffer):
                     self._handle_at_end()

@@ -4,13 +4,16 @@ import json
 import re
 import signal
 import socket
+import threading
 import time
 
 import pytest
 
 from edge.streams.events import Events
 from edge.streams.faults import BrokenFrame, DiskFull, ModelFault, SinkLost, SourceLost, SourceStalled
-from tests.edge.streams.stage import ROOT, events_of, run, wait_for
+from edge.streams.intake import IntakeOptions
+from edge.streams.stream import Stream, StreamOptions, running
+from tests.edge.streams.stage import GREY, ROOT, Failing, Kept, Scripted, events_of, run, wait_for
 
 
 def test_a_taken_port_does_not_stop_the_stream(identity):
@@ -44,6 +47,39 @@ def test_a_second_signal_ends_it_at_once(identity):
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == -signal.SIGTERM
+
+
+def test_a_call_of_the_model_under_way_is_waited_for_and_its_frame_goes_out(adding):
+    """The interpreter must not end while a thread is inside of a runtime: C++ would abort the process."""
+    called, sink = threading.Event(), Kept()
+
+    class Slow(Failing):
+        def __call__(self, *arguments):
+            called.set()
+            time.sleep(1.5)
+            return super().__call__(*arguments)
+
+    source = Scripted([GREY] * 1000)
+    model = Slow(adding, [])
+    stream = Stream(
+        lambda: source, lambda: model, [("kept", sink)], StreamOptions(IntakeOptions(live=True)), events=Events(print)
+    )
+    with running(stream):
+        assert called.wait(10)
+    assert "model" not in {thread.name for thread in threading.enumerate()}
+    assert [int(frame.picture[0, 0, 0]) for frame in sink.frames] == [110]
+
+
+def test_a_thread_that_never_returns_is_not_unwound_at_the_end(python):
+    code = (
+        "import atexit, threading, time; from edge import command\n"
+        "atexit.register(print, 'the interpreter ends')\n"
+        "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()\n"
+        "print('clear.mp4')\n"
+        "command.leave(1)"
+    )
+    done = python("-c", code)
+    assert (done.returncode, done.stdout) == (1, "clear.mp4\n")
 
 
 def test_strength_follows_signals(identity):

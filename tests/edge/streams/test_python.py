@@ -1,14 +1,18 @@
 """`edge.stream`: frames in a Python loop."""
 
+import itertools
 import threading
 import time
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import edge
-from edge.errors import EdgeError, SourceError
+from edge.dehazer import Dehazer
+from edge.errors import EdgeError, ModelFault, SourceError
+from edge.streams.faults import BrokenFrame
 from tests.edge.streams.stage import GREY
 
 
@@ -17,6 +21,45 @@ def test_faults_are_exceptions_with_names_in_python(identity):
         list(edge.stream([np.zeros((4, 4), np.float32)], identity))
     with pytest.raises(EdgeError, match="strength"):
         list(edge.stream([GREY], identity, strength=5))
+
+
+@pytest.mark.parametrize("fps", [0, -1, 1e-9, float("nan"), float("inf")])
+def test_a_rate_that_is_none_is_told_whatever_the_source(identity, tmp_path, fps):
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    for source in ([GREY], tmp_path, "test:"):
+        with pytest.raises(EdgeError, match=r"fps must lie between 0\.001 and 1000"):
+            next(edge.stream(source, identity, fps=fps))
+
+
+def test_frames_of_a_file_that_cannot_be_cleared_are_named_and_raised_after_the_others(adding, monkeypatch):
+    calls, events, got = itertools.count(), [], []
+    real = Dehazer.__call__
+
+    def every_second_fails(self, *arguments):
+        if next(calls) % 2:
+            raise RuntimeError("device lost")
+        return real(self, *arguments)
+
+    monkeypatch.setattr(Dehazer, "__call__", every_second_fails)
+    with pytest.raises(ModelFault, match=r"3 of 6 frames .* the first: frame 1: .*device lost"):
+        got.extend(frame.number for frame in edge.stream([GREY] * 6, adding, on_event=events.append))
+    assert got == [0, 2, 4]
+    assert [(event.name, event.message.split(":")[0]) for event in events] == [
+        ("model_failed", f"frame {number}") for number in (1, 3, 5)
+    ]
+
+
+def test_damaged_pictures_of_a_folder_are_named_and_raised_after_the_others(adding, tmp_path):
+    for name in "abcd":
+        Image.fromarray(GREY).save(tmp_path / f"{name}.png")
+    for name in "bd":
+        (tmp_path / f"{name}.png").write_bytes(b"not a picture")
+    events, got = [], []
+    with pytest.raises(BrokenFrame, match=r"2 of 4 frames .* the first: .*b\.png is not a picture"):
+        got.extend(frame.name for frame in edge.stream(tmp_path, adding, on_event=events.append))
+    assert got == ["a.png", "c.png"]
+    assert [event.name for event in events] == ["broken_frame"] * 2
+    assert "b.png" in events[0].message and "d.png" in events[1].message
 
 
 def test_a_loop_that_is_left_leaves_nothing_behind(identity):

@@ -18,6 +18,7 @@ from edge.streams.frame import Frame, StreamInfo
 from edge.streams.sharedmemory import FrameWriter, SharedFrames
 from edge.streams.sinks import make_sink
 from edge.streams.sinks.fit import fit
+from edge.streams.sources import make_source
 from edge.streams.spec import parse_sink, parse_source
 
 ROOT = Path(__file__).parents[3]
@@ -144,6 +145,50 @@ def test_raw_frames_pass_through_pipes_bit_for_bit(adding, form):
     np.testing.assert_array_equal(np.frombuffer(done.stdout, np.uint8).reshape(frames.shape), frames + 10)
 
 
+def raw_sink(path: Path, **options) -> object:
+    return make_sink(parse_sink(f"raw:{path}"), **{"live": False, **options})
+
+
+def write_dots(sink, count: int) -> None:
+    """Frames of one pixel, which are 7, 8, 9."""
+    dot = Frame(np.array([[[7, 8, 9]]], np.uint8), Fraction(0), 0.0)
+    sink.open(StreamInfo(1, 1), dot)
+    for _ in range(count):
+        sink.write(dot)
+    sink.close()
+
+
+def test_a_file_of_raw_frames_is_replaced_whole_and_only_when_asked(tmp_path):
+    path = tmp_path / "frames.rgb"
+    path.write_bytes(b"a longer flight before")
+    with pytest.raises(SinkError, match="--overwrite"):
+        raw_sink(path)
+    assert path.read_bytes() == b"a longer flight before"
+    write_dots(sink := raw_sink(path, overwrite=True), 2)
+    assert path.read_bytes() == bytes([7, 8, 9, 7, 8, 9]) and sink.made == str(path)
+
+
+def test_raw_frames_of_a_camera_go_on_in_another_file(tmp_path):
+    path = tmp_path / "frames.rgb"
+    path.write_bytes(b"before")
+    sink = raw_sink(path, live=True)
+    write_dots(sink, 1)
+    write_dots(sink, 2)
+    assert {p.name: p.stat().st_size for p in tmp_path.iterdir()} == {
+        "frames.rgb": 6,
+        "frames-0002.rgb": 3,
+        "frames-0003.rgb": 6,
+    }
+
+
+def test_a_named_pipe_takes_raw_frames_and_is_no_file_that_was_made(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_dots(sink := raw_sink(tmp_path / "pipe"), 1)
+    assert os.read(reader, 100) == bytes([7, 8, 9]) and sink.made == ""
+    os.close(reader)
+
+
 def test_raw_input_that_ends_inside_a_frame_is_told(adding):
     call = [sys.executable, "-m", "edge.run", adding, "--source", "raw:-?size=48x36", "--sink", "raw:-"]
     done = subprocess.run(call, input=bytes(36 * 48 * 3 + 100), capture_output=True, timeout=60, check=False, cwd=ROOT)
@@ -178,6 +223,16 @@ def test_a_window_shows_frames_and_may_be_closed(monkeypatch):
     assert pygame.display.get_surface() is None
     sink.write(frame)
     sink.close()
+
+
+def test_a_window_leaves_standard_output_to_the_frames(adding):
+    pytest.importorskip("pygame")
+    environment = {**os.environ, "SDL_VIDEODRIVER": "dummy"}
+    environment.pop("PYGAME_HIDE_SUPPORT_PROMPT", None)
+    call = [sys.executable, "-m", "edge.run", adding, "--source", "test:?size=8x6&frames=1"]
+    call += ["--sink", "window:", "--sink", "raw:-"]
+    done = subprocess.run(call, capture_output=True, timeout=60, check=False, cwd=ROOT, env=environment)
+    assert done.returncode == 0 and len(done.stdout) == 8 * 6 * 3, done.stderr
 
 
 def test_v4l2loopback_is_told_its_format_as_the_kernel_lays_it_out():
@@ -235,6 +290,46 @@ def test_fitting_keeps_all_of_the_picture():
 def test_sources_are_named_in_one_syntax(text, kind, place, options):
     spec = parse_source(text)
     assert (spec.kind, spec.place, dict(spec.options)) == (kind, place, options)
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        ("crf=abc", "crf is a number from 0"),
+        ("crf=52", "to 51, not 52"),
+        ("preset=foo", "one of ultrafast, .*, not 'foo'"),
+        ("codec=nope", "encoder, not 'nope'"),
+        ("codec=flac", "video encoder, not 'flac'"),
+        ("bitrate=fast", "such as 4M"),
+        ("bitrate=inf", "such as 4M"),
+        ("bitrate=-4M", "such as 4M"),
+    ],
+)
+def test_a_coding_that_cannot_be_is_refused_in_words(options, says):
+    pytest.importorskip("av")
+    for text in (f"clear.mp4?{options}", f"udp://localhost:5000#{options}"):
+        with pytest.raises(EdgeError, match=says):
+            make_sink(parse_sink(text), live=False)
+
+
+@pytest.mark.parametrize("text", ["argus:abc", "picamera2:abc", "picamera2:-1"])
+def test_a_camera_without_a_number_is_told(text):
+    with pytest.raises(EdgeError, match=rf"{text}: a camera goes by its number, for example {text.split(':')[0]}:0"):
+        make_source(parse_source(text))
+
+
+def test_a_folder_and_an_odd_width_are_no_raw_frames(identity, tmp_path):
+    with pytest.raises(SourceError, match="is a folder"):
+        next(edge.stream(f"raw:{tmp_path}?size=4x4", identity))
+    with pytest.raises(SourceError, match="even width"):
+        make_source(parse_source("raw:-?size=63x47&format=yuyv422"))
+
+
+@pytest.mark.parametrize("parse", [parse_source, parse_sink])
+@pytest.mark.parametrize("text", ["", "?format=jpg"])
+def test_an_empty_place_is_not_this_folder(parse, text):
+    with pytest.raises(EdgeError, match=r"is empty; .* \. means this folder"):
+        parse(text)
 
 
 @pytest.mark.parametrize("text", ["clear.avi", "clear.jpg", "http://x/y", "clear.mp4?crff=3", "shm:x?y=1", "v4l2:"])

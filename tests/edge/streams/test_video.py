@@ -221,6 +221,15 @@ def test_a_video_cut_short_is_done_as_far_as_it_goes_and_told(identity, make_vid
     assert 10 < len(frames_of(tmp_path / "out.mkv")) < 90
 
 
+def test_a_video_without_a_frame_that_can_be_decoded_is_told(identity, make_video, scenes, tmp_path):
+    source = make_video(tmp_path / "in.mkv", scenes)
+    first_cluster = source.read_bytes().index(b"\x1f\x43\xb6\x75")  # Matroska: what goes before describes only
+    source.write_bytes(source.read_bytes()[: first_cluster + 30])
+    done = run(identity, "--source", source, "--sink", tmp_path / "out.mkv")
+    assert done.returncode == 1 and not (tmp_path / "out.mkv").exists()
+    assert "in.mkv holds no frame that can be decoded" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
 def test_an_mp4_that_lost_its_end_is_told_by_name(identity, make_video, scenes, tmp_path):
     source = make_video(tmp_path / "in.mp4", scenes)
     source.write_bytes(source.read_bytes()[:5000])
