@@ -33,6 +33,7 @@ from torch.utils.data import Dataset
 
 from edge import command, haze
 from edge.errors import EdgeError, PictureError
+from edge.pictures import read_picture
 from training import synthesis
 from training.places import kept_pairs
 from training.synthesis import Generator, HazeMap
@@ -194,9 +195,7 @@ def _depth(
     scenes = []
     for path in _pictures(root / folder / "clear"):
         clear = _read(path, size)
-        depth = cv2.imread(str(root / folder / "depth" / f"{path.stem}.png"), cv2.IMREAD_GRAYSCALE)
-        if depth is None:
-            raise PictureError(f"{path} has no readable depth picture {path.stem}.png in {folder}/depth")
+        depth = cv2.cvtColor(read_picture(root / folder / "depth" / f"{path.stem}.png")[0], cv2.COLOR_RGB2GRAY)
         depth = cv2.resize(cv2.medianBlur(depth, 5), clear.shape[1::-1], interpolation=cv2.INTER_AREA)
         scenes.append((clear, depth))
 
@@ -396,9 +395,7 @@ def _readable(rows: Iterable[tuple[Path, ...]], size: tuple[int, int]) -> list[t
 
 
 def _read(path: Path, size: tuple[int, int]) -> np.ndarray:
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    if picture is None:
-        raise PictureError(f"{path} is not a readable picture; mend or remove it")
+    picture = read_picture(path)[0]
     scale = KEPT * max(size) / max(picture.shape[:2])
     if scale < 1:
         picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)

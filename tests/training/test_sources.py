@@ -169,6 +169,16 @@ def test_broken_pictures_are_named_at_the_start_and_the_rest_is_used(data, tmp_p
     assert torch.isfinite(whole[0][0]).all()
 
 
+def test_a_picture_that_was_cut_short_is_named_and_not_trained_on_half_grey(data, tmp_path, capsys):
+    shutil.copytree(data / "pairs", tmp_path / "pairs")
+    cut = tmp_path / "pairs" / "hazy" / "p0.jpg"
+    cut.with_suffix(".png").unlink()
+    content = cv2.imencode(".jpg", np.random.default_rng(2).integers(0, 255, (60, 80, 3), np.uint8))[1].tobytes()
+    cut.write_bytes(content[: len(content) // 2])
+    build({"mine": TABLES["pairs"]}, SIZE, 0, tmp_path)
+    assert f"left out: {cut} is damaged" in capsys.readouterr().err
+
+
 def test_nothing_but_broken_pictures_is_an_error(data, tmp_path):
     (tmp_path / "clear").mkdir()
     (tmp_path / "clear" / "cut.png").write_bytes((data / "clear" / "p0.png").read_bytes()[:40])
