@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.training.conftest import Drawn, short_run
-from training import checkpoint
+from training import board, checkpoint
 from training.average import Average
 from training.checkpoint import CheckpointError, load_model, read_checkpoint
 from training.config import ConfigError
+from training.journal import Journal
 from training.losses import Scores
 from training.optimization import rate
 from training.trainer import Trainer, TrainingError, resumed
@@ -95,6 +97,46 @@ def test_a_full_disk_is_told_and_the_checkpoint_before_is_whole(tmp_path, drawn,
     load_model(tmp_path / "last.safetensors")
     assert resumed(tmp_path, None).progress.step in (2, 4)
     assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's file that is always full")
+def test_a_full_disk_costs_tensorboard_its_file_and_not_the_message(tmp_path, drawn, monkeypatch, capfd):
+    """Its own writer would print the traceback of a thread and raise over what is said about the checkpoint."""
+    opened = open
+    monkeypatch.setattr(board, "open", lambda path, mode: opened("/dev/full", mode), raising=False)
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    with pytest.raises(CheckpointError, match=r"cannot write .*: No space left on device"):
+        Trainer(short_run(2, training={"report_every": 1}), tmp_path, dataset=drawn).fit()
+    told = capfd.readouterr().err
+    assert "Traceback" not in told
+    assert told.count("TensorBoard's file") == 1 and "No space left on device" in told
+
+
+def test_rows_that_a_full_disk_left_half_written_are_dropped(tmp_path):
+    table = tmp_path / "log.csv"
+    table.write_text("step,loss\n50,0.5\n100,0.")
+    Journal(tmp_path, 100).training(100, {"loss": 0.25})
+    assert table.read_text() == "step,loss\n50,0.5\n100,0.25\n"
+    table.write_text("step,lo")
+    Journal(tmp_path, 0).training(50, {"loss": 0.5})
+    assert table.read_text() == "step,loss\n50,0.5\n"
+
+
+def test_tensorboard_reads_what_a_run_wrote(tmp_path):
+    journal = Journal(tmp_path, 0)
+    journal.training(50, {"loss": 0.5})
+    journal.validation(50, "mine", {"psnr_db": 20.0}, np.full((4, 6, 3), 99, np.uint8))
+    journal.close()
+    shown = EventAccumulator(str(tmp_path / "tensorboard"))
+    shown.Reload()
+    assert [(e.step, e.value) for e in shown.Scalars("training/loss")] == [(50, 0.5)]
+    assert [e.value for e in shown.Scalars("validation/mine/psnr_db")] == [20.0]
+    (picture,) = shown.Images("validation/mine")
+    assert (picture.height, picture.width) == (4, 6)
 
 
 def test_the_best_checkpoint_is_that_of_the_best_validation(tmp_path, drawn, pairs_folder):
