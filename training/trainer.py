@@ -145,32 +145,37 @@ class Trainer:
         first = self.progress.step
         pin = fabric.device.type == "cuda"
         batches = Batches(self._dataset, share, range(first, training.steps), workers=training.workers, pin=pin)
-        window = Window(training.batch * fabric.world_size)
+        window = Window(training.batch * fabric.world_size, self.progress.unreported)
         if self._validation_due():
             self._validate(journal)
+            window.resume()
         for step in range(first, training.steps):
             hazy, clear, haze = next(batches)
             scores, norm = self.step(step, hazy, clear, haze)
             window.add(scores, clear, batches.waited_s)
             self.progress = replace(self.progress, step=step + 1, seconds=self.progress.seconds + window.last_step_s)
             last = step + 1 == training.steps
+            told = window.text(step + 1, training.steps)
             if journal:
-                journal.line(window.text(step + 1, training.steps))
-                if (step + 1) % training.report_every == 0 or last:
+                journal.line(told)
+            if (step + 1) % training.report_every == 0 or last:
+                if journal:
                     rate = self.optimizer.param_groups[0]["lr"]
                     journal.training(step + 1, {**window.figures(), "learning_rate": rate, "gradient_norm": norm})
+                window.reset()
             if self._stop or (step + 1) % training.save_every == 0 or last:
+                self.progress = replace(self.progress, unreported=window.held())
                 self._save()
                 if journal:
-                    journal.event(window.text(step + 1, training.steps))
-                window.reset(batches.waited_s)
+                    journal.event(told)
+                window.resume()
             if self._stop:
                 return
             if self._validation_due():
                 self._validate(journal)
                 if self._stop:
                     return
-                window.reset(batches.waited_s)
+                window.resume()
 
     def step(self, step: int, hazy: Tensor, clear: Tensor, haze: Tensor) -> tuple[Scores, float]:
         """One update of the weights and their average; the gradient stays in the parameters until the next.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import os
 import signal
@@ -97,6 +98,30 @@ def test_a_full_disk_is_told_and_the_checkpoint_before_is_whole(tmp_path, drawn,
     load_model(tmp_path / "last.safetensors")
     assert resumed(tmp_path, None).progress.step in (2, 4)
     assert not list(tmp_path.glob(".*"))
+
+
+def told(folder, name: str) -> dict[int, str]:
+    """A column of a run's log, by step."""
+    with open(folder / "log.csv", newline="") as file:
+        return {int(row["step"]): row[name] for row in csv.DictReader(file)}
+
+
+def test_a_row_of_the_log_is_the_mean_since_the_row_before_whatever_is_saved_or_resumed_in_between(tmp_path, drawn):
+    def run(folder: str, **settings: int) -> dict[int, str]:
+        Trainer(short_run(12, training=settings), tmp_path / folder, dataset=drawn).fit()
+        return told(tmp_path / folder, "loss")
+
+    single = run("every step", report_every=1, save_every=5)
+    expected = {n: np.mean([float(single[step]) for step in range(n - 3, n + 1)]) for n in (4, 8, 12)}
+    rows = run("every fourth", report_every=4, save_every=3)
+    assert {n: float(loss) for n, loss in rows.items()} == pytest.approx(expected, rel=1e-4)
+
+    stopped = Trainer(short_run(12, training={"report_every": 4}), tmp_path / "b", dataset=StopsAt(5 * 4, 15))
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit()
+    again = resumed(tmp_path / "b", None)
+    Trainer(again.config, tmp_path / "b", dataset=drawn, resume=again).fit()
+    assert told(tmp_path / "b", "loss") == rows
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's file that is always full")
