@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
@@ -72,16 +73,29 @@ def duration(seconds: float) -> str:
 
 
 def _append(path: Path, row: Mapping[str, object]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(row), lineterminator="\n")
+    """A row, in the columns that the table has; one that is new is added to all rows, which are blank there."""
+    written = {name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in row.items()}
     try:
-        with open(path, "a", encoding="utf-8") as file:
-            if file.tell() == 0:
-                writer.writeheader()
-            writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
-            file.write(text.getvalue())
+        with open(path, "a+", encoding="utf-8", newline="") as file:
+            file.seek(0)
+            columns = next(csv.reader(file), [])
+            new = [name for name in written if name not in columns]
+            if not new:
+                _table(file, columns).writerow(written)
+                return
+            file.seek(0)
+            rows = [*csv.DictReader(file), written]
+        table = io.StringIO()
+        writer = _table(table, [*columns, *new])
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(path, table.getvalue().encode())
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from None
+
+
+def _table(file: TextIO, columns: Sequence[str]) -> csv.DictWriter[str]:
+    return csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
 
 
 def _drop_after(path: Path, step: int) -> None:

@@ -124,6 +124,25 @@ def test_a_row_of_the_log_is_the_mean_since_the_row_before_whatever_is_saved_or_
     assert told(tmp_path / "b", "loss") == rows
 
 
+def test_a_term_that_some_steps_do_not_have_is_blank_there_and_not_counted_elsewhere(tmp_path, drawn):
+    """As where a batch of a distillation holds no picture with a clear one."""
+    steps = iter(range(1, 7))
+
+    def objective(model, hazy, clear, haze):
+        step, dehazed = next(steps), model(hazy)
+        if step in (1, 2, 3, 6):
+            clear.fill_(torch.nan)
+        terms = {} if step in (1, 2, 3, 6) else {"l1": torch.tensor(float(step))}
+        return Scores((dehazed - 0.5).square().mean(), terms, dehazed)
+
+    config = short_run(6, training={"report_every": 2, "channels_last": False})
+    Trainer(config, tmp_path, dataset=drawn, objective=objective).fit()
+    assert told(tmp_path, "l1") == {2: "", 4: "4", 6: "5"}
+    psnr_db = told(tmp_path, "psnr_db")
+    assert psnr_db[2] == "" and 0 < float(psnr_db[4]) < 60 and 0 < float(psnr_db[6]) < 60
+    assert len({line.count(",") for line in (tmp_path / "log.csv").read_text().splitlines()}) == 1
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's file that is always full")
 def test_a_full_disk_costs_tensorboard_its_file_and_not_the_message(tmp_path, drawn, monkeypatch, capfd):
     """Its own writer would print the traceback of a thread and raise over what is said about the checkpoint."""
