@@ -24,15 +24,16 @@ class Journal:
     Args:
         folder: of the run.
         step: that the run starts or goes on from.
+        validated: the last step whose validation it knows of; a later one is done again.
 
     Raises:
         CheckpointError: a table cannot be read or written; so do the methods that write to one.
     """
 
-    def __init__(self, folder: Path, step: int) -> None:
+    def __init__(self, folder: Path, step: int, validated: int = 0) -> None:
         self.folder = folder
-        for name in (TRAINING, VALIDATION):
-            _drop_after(folder / name, step)
+        _drop_after(folder / TRAINING, step)
+        _drop_after(folder / VALIDATION, validated)
         self._board = Board(folder / "tensorboard", step)
         self._terminal = sys.stderr.isatty()
 

@@ -125,7 +125,8 @@ class Trainer:
             TrainingError: the loss is not a number any more.
             CheckpointError: a checkpoint cannot be written.
         """
-        journal = Journal(self.folder, self.progress.step) if self.fabric.is_global_zero else None
+        progress = self.progress
+        journal = Journal(self.folder, progress.step, progress.validated) if self.fabric.is_global_zero else None
         try:
             with self._signals():
                 self._steps(journal)

@@ -198,6 +198,17 @@ def test_the_best_checkpoint_is_that_of_the_best_validation(tmp_path, drawn, pai
     assert list((tmp_path / "run" / "tensorboard").iterdir())
 
 
+def test_a_validation_that_is_done_again_has_one_row(tmp_path, drawn, pairs_folder):
+    """A save lies before the validation of its step, so a run that goes on from there validates once more."""
+    config = short_run(4, validation={"every": 2, "pairs": {"mine": {"folder": "pairs"}}})
+    Trainer(config, tmp_path / "run", data=tmp_path, dataset=drawn).fit()
+    table = (tmp_path / "run" / "validation.csv").read_text()
+    assert [line.split(",")[0] for line in table.splitlines()] == ["step", "2", "4"]
+    finished = resumed(tmp_path / "run", None)
+    Trainer(config, tmp_path / "run", data=tmp_path, dataset=drawn, resume=finished).fit()
+    assert (tmp_path / "run" / "validation.csv").read_text() == table
+
+
 def test_training_lowers_the_loss(tmp_path, drawn):
     config = short_run(60, training={"learning_rate": 5e-3, "report_every": 10, "channels_last": False})
     Trainer(config, tmp_path, dataset=drawn).fit()
