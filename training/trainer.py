@@ -31,7 +31,7 @@ from training.places import kept_pairs
 from training.precision import keep_dilated_depthwise_in_float32
 from training.processes import joined, usable
 from training.state import Progress, Resume, read_resume, restore_optimizer, save_resume, seed_step
-from training.validation import validate
+from training.validation import validate, whole_pairs
 from training.window import Window
 
 BEST, LAST, RESUME = "best.safetensors", "last.safetensors", "resume.safetensors"
@@ -304,11 +304,11 @@ class Trainer:
         self.progress = replace(self.progress, validated=self.progress.step)
 
     def _validation_folders(self) -> dict[str, list[tuple[Path, Path]]]:
-        """Pairs by name; found and checked at the start, not at the first validation."""
+        """Pairs by name; found and read once at the start, not at the first validation only."""
         if not self.fabric.is_global_zero:
             return {name: [(Path(), Path())] for name in self.config.validation.pairs}
         return {
-            name: kept_pairs(self.data / pairs.folder, pairs.fold, pairs.only, pairs.limit)
+            name: whole_pairs(kept_pairs(self.data / pairs.folder, pairs.fold, pairs.only, pairs.limit))
             for name, pairs in self.config.validation.pairs.items()
         }
 

@@ -9,6 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge import command
+from edge.errors import PictureError
 from edge.measure import accuracy, quality
 from training.metrics import BEST_PSNR_DB
 
@@ -40,6 +42,26 @@ def read_pair(hazy: Path, clear: Path, longest: int = 0) -> tuple[np.ndarray, np
         return whole
     reduced = [cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for picture in whole]
     return reduced[0], reduced[1]
+
+
+def whole_pairs(pairs: Iterable[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    """The pairs that can be validated on; each one that cannot is named and left out.
+
+    Raises:
+        PictureError: none is left; the message is that of the last one.
+    """
+    kept, wrong = [], None
+    for pair in pairs:
+        try:
+            accuracy.read_pair(pair)
+        except PictureError as error:
+            wrong = error
+            command.say(f"left out of the validation: {error}")
+        else:
+            kept.append(pair)
+    if wrong is not None and not kept:
+        raise wrong
+    return kept
 
 
 def validate(
