@@ -13,6 +13,8 @@ hazed anew), ``clear`` (haze over invented depth), ``aerial`` (haze between a dr
 haze of real pairs over other scenes), ``identity`` (no haze: the answer is the picture itself) and ``unlabelled``
 (hazy photographs without a clear one, which is NaN then; for quantization.distill only).
 
+What each can be told is in `training.source_settings`.
+
 A sample also tells the haze where it was made here, so that a loss can ask for it: optical thickness and airlight.
 
 Pictures are reduced once and kept in memory as 8-bit. Sample number i is a pure function of the seed and i, so a run
@@ -34,7 +36,9 @@ from torch.utils.data import Dataset
 from edge import command, haze
 from edge.errors import EdgeError, PictureError
 from edge.pictures import read_picture
+from training import source_settings as settings
 from training import synthesis
+from training.config import read_source
 from training.places import kept_pairs
 from training.synthesis import Generator, HazeMap
 
@@ -124,21 +128,15 @@ def build(
         root: what relative folders are relative to.
 
     Raises:
-        EdgeError: an unknown kind or setting, or a source without pictures; broken pictures are an error at once.
+        ConfigError: an unknown kind or setting, or a value of the wrong type or out of range.
+        EdgeError: a source without pictures that can be read.
     """
     draws, weights = [], []
     for name, table in sources.items():
-        settings = dict(table)
-        kind, weight = settings.pop("kind", None), settings.pop("weight", 1.0)
-        if kind not in KINDS:
-            raise EdgeError(f"sources.{name}: kind is one of {', '.join(KINDS)}, not {kind!r}")
-        if weight <= 0:
-            continue
-        try:
-            draws.append(KINDS[kind](Path(root), size, **settings))
-        except TypeError as error:
-            raise EdgeError(f"sources.{name}: {str(error).split('() ')[-1]}") from error
-        weights.append(weight)
+        source = read_source(name, table)
+        if source.weight:
+            draws.append(KINDS[source.kind](Path(root), size, source))
+            weights.append(source.weight)
     if not draws:
         raise EdgeError("the configuration has no source with a weight above 0")
     return HazeDataset(draws, weights, seed)
@@ -147,90 +145,51 @@ def build(
 # kinds of sources -----------------------------------------------------------------------------------------------------
 
 
-def _pairs(
-    root: Path,
-    size: tuple[int, int],
-    folder: str,
-    *,
-    leave_out: str = "",
-    only: str = "",
-    limit: int = 0,
-    vary: float = 0.5,
-    whole: float = 0.0,
-    smallest: float = 0.55,
-    recolour: float = 1.0,
-) -> Draw:
-    """Pairs as they are; with probability `vary` the haze between the two is thinned or thickened.
-
-    `smallest`: of the windows, as a share of the picture's sides; `recolour`: how much, 1 being little.
-    """
-    pictures = _readable(kept_pairs(root / folder, leave_out, only, limit), size)
+def _pairs(root: Path, size: tuple[int, int], to: settings.Pairs) -> Draw:
+    """Pairs as they are; with probability `vary` the haze between the two is thinned or thickened."""
+    pictures = _readable(kept_pairs(root / to.folder, to.leave_out, to.only, to.limit), size)
 
     def draw(rng: Generator) -> Sample:
         hazy, clear = pictures[rng.integers(len(pictures))]
-        view = View.draw(rng, *size, whole, smallest)
+        view = View.draw(rng, *size, to.whole, to.smallest)
         hazy, clear = _float(view.of(hazy)), _float(view.of(clear))
-        if rng.random() < vary:  # along the line from clear to hazy only the transmission changes, not the airlight
+        if rng.random() < to.vary:  # along the line from clear to hazy only the transmission changes, not the airlight
             hazy = np.clip(clear + np.float32(rng.uniform(0.4, 1.15)) * (hazy - clear), 0, 1)
-        return Sample(*_recoloured(rng, hazy, clear, much=recolour))
+        return Sample(*_recoloured(rng, hazy, clear, much=to.recolour))
 
     return draw
 
 
-def _depth(
-    root: Path,
-    size: tuple[int, int],
-    folder: str,
-    exact: float = 0.5,
-    dark: float = 0.3,
-    whole: float = 0.0,
-    smallest: float = 0.55,
-    recolour: float = 0.0,
-) -> Draw:
-    """Clear pictures with depth.
-
-    `exact`: share of samples hazed just as the RESIDE benchmark does it; `recolour`: how much scenes are recoloured
-    before.
-    """
+def _depth(root: Path, size: tuple[int, int], to: settings.Depth) -> Draw:
+    """Clear pictures with depth."""
     scenes = []
-    for path in _pictures(root / folder / "clear"):
+    for path in _pictures(root / to.folder / "clear"):
         clear = _read(path, size)
-        depth = cv2.cvtColor(read_picture(root / folder / "depth" / f"{path.stem}.png")[0], cv2.COLOR_RGB2GRAY)
+        depth = cv2.cvtColor(read_picture(root / to.folder / "depth" / f"{path.stem}.png")[0], cv2.COLOR_RGB2GRAY)
         depth = cv2.resize(cv2.medianBlur(depth, 5), clear.shape[1::-1], interpolation=cv2.INTER_AREA)
         scenes.append((clear, depth))
 
     def draw(rng: Generator) -> Sample:
         clear, depth = scenes[rng.integers(len(scenes))]
-        view = View.draw(rng, *size, whole, smallest)
-        (scene,) = _recoloured(rng, _float(view.of(clear)), much=recolour)
-        return _hazed_by_depth(rng, scene, view.of(depth).astype(np.float32) / DEPTH_UNIT, exact, dark)
+        view = View.draw(rng, *size, to.whole, to.smallest)
+        (scene,) = _recoloured(rng, _float(view.of(clear)), much=to.recolour)
+        return _hazed_by_depth(rng, scene, view.of(depth).astype(np.float32) / DEPTH_UNIT, to.exact, to.dark)
 
     return draw
 
 
-def _synthetic_pairs(
-    root: Path,
-    size: tuple[int, int],
-    folder: str,
-    exact: float = 0.6,
-    whole: float = 0.0,
-    smallest: float = 0.55,
-    recolour: float = 1.0,
-) -> Draw:
-    """Pairs made by the scattering model, hazed anew through their own depth.
-
-    `exact`: share hazed just as the RESIDE benchmark does it indoors; `recolour`: how much scenes are recoloured.
-    """
+def _synthetic_pairs(root: Path, size: tuple[int, int], to: settings.SyntheticPairs) -> Draw:
+    """Pairs made by the scattering model, hazed anew through their own depth."""
     scenes = [
         (clear, synthesis.benchmark_depth(_float(hazy), _float(clear)))
-        for hazy, clear in _readable(kept_pairs(root / folder), size)
+        for hazy, clear in _readable(kept_pairs(root / to.folder), size)
     ]
 
     def draw(rng: Generator) -> Sample:
         clear, depth = scenes[rng.integers(len(scenes))]
-        view = View.draw(rng, *size, whole, smallest)
-        scene, depth = _recoloured(rng, _float(view.of(clear)), much=recolour)[0], view.of(depth)
-        if rng.random() < exact:
+        view = View.draw(rng, *size, to.whole, to.smallest)
+        scene, depth = _recoloured(rng, _float(view.of(clear)), much=to.recolour)[0], view.of(depth)
+        if rng.random() < to.exact:
             thickness, airlight = synthesis.indoor_benchmark_haze(rng, depth)
             return Sample(np.clip(haze.hazed(scene, thickness, airlight), 0, 1), scene, thickness, airlight)
         thickness = np.exp(rng.uniform(np.log(0.25), np.log(2.0))) * (depth / max(float(depth.mean()), 1e-3))
@@ -240,9 +199,9 @@ def _synthetic_pairs(
     return draw
 
 
-def _clear(root: Path, size: tuple[int, int], folders: Sequence[str], without: str = "\0") -> Draw:
+def _clear(root: Path, size: tuple[int, int], to: settings.Pictures) -> Draw:
     """Clear pictures under haze over invented depth."""
-    pictures = _many(root, folders, without, size)
+    pictures = _many(root, to.folders, to.without, size)
 
     def draw(rng: Generator) -> Sample:
         clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
@@ -251,18 +210,15 @@ def _clear(root: Path, size: tuple[int, int], folders: Sequence[str], without: s
     return draw
 
 
-def _aerial(root: Path, size: tuple[int, int], folders: Sequence[str], without: str = "\0", exact: float = 0.0) -> Draw:
-    """Clear pictures under the haze that lies between a drone and the ground.
-
-    `exact`: share under haze just as benchmarks make it: a grey airlight and no sensor noise.
-    """
-    pictures = _many(root, folders, without, size)
+def _aerial(root: Path, size: tuple[int, int], to: settings.Aerial) -> Draw:
+    """Clear pictures under the haze that lies between a drone and the ground."""
+    pictures = _many(root, to.folders, to.without, size)
 
     def draw(rng: Generator) -> Sample:
         clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
         clear = _recoloured(rng, clear)[0] if rng.random() < 0.5 else clear
         thickness = synthesis.aerial_thickness(rng, *clear.shape[:2])
-        if rng.random() < exact:
+        if rng.random() < to.exact:
             light = haze.random_airlight(rng, 0.75, tint=0.0)
             return Sample(np.clip(haze.hazed(clear, thickness, light), 0, 1), clear, thickness, light)
         light = haze.random_airlight(rng, 0.65, tint=0.03 if rng.random() < 0.4 else 0.0)
@@ -271,15 +227,13 @@ def _aerial(root: Path, size: tuple[int, int], folders: Sequence[str], without: 
     return draw
 
 
-def _transfer(
-    root: Path, size: tuple[int, int], pairs: str, onto: Sequence[str], leave_out: str = "", without: str = "\0"
-) -> Draw:
+def _transfer(root: Path, size: tuple[int, int], to: settings.Transfer) -> Draw:
     """The haze of real pairs, fitted to them, over other clear scenes."""
     maps = []
-    for hazy, clear in _readable(kept_pairs(root / pairs, leave_out), size):
+    for hazy, clear in _readable(kept_pairs(root / to.pairs, to.leave_out), size):
         fitted = synthesis.fitted_haze(_float(hazy), _float(clear))
         maps.append((_eight_bit(fitted.transmission), _eight_bit(fitted.glow)))
-    scenes = _many(root, onto, without, size)
+    scenes = _many(root, to.onto, to.without, size)
 
     def draw(rng: Generator) -> Sample:
         transmission, glow = maps[rng.integers(len(maps))]
@@ -293,9 +247,9 @@ def _transfer(
     return draw
 
 
-def _identity(root: Path, size: tuple[int, int], folders: Sequence[str], without: str = "\0") -> Draw:
+def _identity(root: Path, size: tuple[int, int], to: settings.Pictures) -> Draw:
     """Clear pictures, whose answer is the picture itself."""
-    pictures = _many(root, folders, without, size)
+    pictures = _many(root, to.folders, to.without, size)
 
     def draw(rng: Generator) -> Sample:
         clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
@@ -306,9 +260,9 @@ def _identity(root: Path, size: tuple[int, int], folders: Sequence[str], without
     return draw
 
 
-def _unlabelled(root: Path, size: tuple[int, int], folders: Sequence[str], without: str = "\0") -> Draw:
+def _unlabelled(root: Path, size: tuple[int, int], to: settings.Pictures) -> Draw:
     """Hazy photographs alone."""
-    pictures = _many(root, folders, without, size)
+    pictures = _many(root, to.folders, to.without, size)
 
     def draw(rng: Generator) -> Sample:
         hazy = _recoloured(rng, _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))])))[0]

@@ -20,7 +20,7 @@ from training import models, sources
 from training.average import Average
 from training.batches import Batches, Share
 from training.checkpoint import parameter_count, read_checkpoint, save_checkpoint, versions, write_whole
-from training.config import RunConfig
+from training.config import ConfigError, RunConfig
 from training.dehazing import dehaze
 from training.journal import Journal
 from training.losses import Objective, Scores, WeightedLoss
@@ -69,12 +69,16 @@ class Trainer:
         self.precision = usable(training.precision)
         self.fabric = joined(self.precision)
         self.progress = resume.progress if resume else Progress()
+        if objective is None and dataset is None:
+            _refuse_unlabelled(config)
         torch.manual_seed(config.seed)
         network = models.build(config.model.name, config.model.configuration)
         if config.model.initial and resume is None:
             self._take_initial(network)
         if resume:
             network.load_state_dict(resume.parts["model"])
+        if training.batch * self.fabric.world_size == 1 and isinstance(network, models.GridModel):
+            raise TrainingError("training.batch is 1; a grid model is normalised over 2 pictures a step or more")
         if training.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for block in network.modules():
@@ -363,6 +367,15 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _refuse_unlabelled(config: RunConfig) -> None:
+    for name, table in config.sources.items():
+        if table.get("kind") == "unlabelled" and table.get("weight", 1):
+            raise ConfigError(
+                f"sources.{name} has no clear pictures, from which training.train learns; take it out, or give it to "
+                "quantization.distill"
+            )
 
 
 def resumed(folder: Path, config: RunConfig | None) -> Resume:

@@ -149,8 +149,8 @@ def test_benchmark_haze_lies_in_the_ranges_of_the_benchmark():
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ({"kind": "pears", "folder": "pairs"}, "kind is one of"),
-        ({"kind": "pairs", "folder": "pairs", "wieght": 2}, "wieght"),
+        ({"kind": "pears", "folder": "pairs"}, "sources.mine.kind is 'pears'; did you mean 'pairs'"),
+        ({"kind": "pairs", "folder": "pairs", "wieght": 2}, "no sources.mine.wieght; did you mean 'weight'"),
         ({"kind": "clear", "folders": ["nowhere"]}, "nowhere"),
         ({"kind": "pairs", "folder": "pairs", "weight": 0}, "weight"),
     ],

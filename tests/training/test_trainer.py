@@ -248,6 +248,17 @@ def test_float16_without_cuda_is_refused(tmp_path, drawn):
         Trainer(short_run(3, training={"precision": "fp16"}), tmp_path, dataset=drawn)
 
 
+def test_photographs_without_a_clear_one_are_refused_where_nothing_can_be_learnt_from_them(tmp_path):
+    sources = {"photographs": {"kind": "unlabelled", "folders": ["hazy"]}}
+    with pytest.raises(ConfigError, match=r"sources\.photographs has no clear pictures.*quantization\.distill"):
+        Trainer(short_run(1, sources=sources), tmp_path)
+
+
+def test_one_picture_a_step_is_refused_where_it_cannot_be_normalised(tmp_path, drawn):
+    with pytest.raises(TrainingError, match=r"training\.batch is 1"):
+        Trainer(short_run(1, training={"batch": 1}), tmp_path, dataset=drawn)
+
+
 def test_another_objective_takes_the_place_of_the_losses(tmp_path, drawn):
     """What distillation relies on."""
     seen = []
