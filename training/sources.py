@@ -25,8 +25,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -35,7 +36,8 @@ from torch.utils.data import Dataset
 
 from edge import command, haze
 from edge.errors import EdgeError, PictureError
-from edge.pictures import read_picture
+from edge.measure.accuracy import read_pair
+from edge.pictures import picture_files, read_picture
 from training import source_settings as settings
 from training import synthesis
 from training.config import read_source
@@ -57,6 +59,7 @@ class Sample(NamedTuple):
     airlight: np.ndarray | None = None
 
 
+Kept = TypeVar("Kept")
 Draw = Callable[[Generator], Sample]
 Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -147,7 +150,7 @@ def build(
 
 def _pairs(root: Path, size: tuple[int, int], to: settings.Pairs) -> Draw:
     """Pairs as they are; with probability `vary` the haze between the two is thinned or thickened."""
-    pictures = _readable(kept_pairs(root / to.folder, to.leave_out, to.only, to.limit), size)
+    pictures = _readable(kept_pairs(root / to.folder, to.leave_out, to.only, to.limit), partial(_read_pair, size))
 
     def draw(rng: Generator) -> Sample:
         hazy, clear = pictures[rng.integers(len(pictures))]
@@ -162,12 +165,9 @@ def _pairs(root: Path, size: tuple[int, int], to: settings.Pairs) -> Draw:
 
 def _depth(root: Path, size: tuple[int, int], to: settings.Depth) -> Draw:
     """Clear pictures with depth."""
-    scenes = []
-    for path in _pictures(root / to.folder / "clear"):
-        clear = _read(path, size)
-        depth = cv2.cvtColor(read_picture(root / to.folder / "depth" / f"{path.stem}.png")[0], cv2.COLOR_RGB2GRAY)
-        depth = cv2.resize(cv2.medianBlur(depth, 5), clear.shape[1::-1], interpolation=cv2.INTER_AREA)
-        scenes.append((clear, depth))
+    folder = root / to.folder
+    files = [(path, folder / "depth" / f"{path.stem}.png") for path in picture_files(folder / "clear")]
+    scenes = _readable(files, partial(_read_with_depth, size))
 
     def draw(rng: Generator) -> Sample:
         clear, depth = scenes[rng.integers(len(scenes))]
@@ -182,7 +182,7 @@ def _synthetic_pairs(root: Path, size: tuple[int, int], to: settings.SyntheticPa
     """Pairs made by the scattering model, hazed anew through their own depth."""
     scenes = [
         (clear, synthesis.benchmark_depth(_float(hazy), _float(clear)))
-        for hazy, clear in _readable(kept_pairs(root / to.folder), size)
+        for hazy, clear in _readable(kept_pairs(root / to.folder), partial(_read_pair, size))
     ]
 
     def draw(rng: Generator) -> Sample:
@@ -230,7 +230,7 @@ def _aerial(root: Path, size: tuple[int, int], to: settings.Aerial) -> Draw:
 def _transfer(root: Path, size: tuple[int, int], to: settings.Transfer) -> Draw:
     """The haze of real pairs, fitted to them, over other clear scenes."""
     maps = []
-    for hazy, clear in _readable(kept_pairs(root / to.pairs, to.leave_out), size):
+    for hazy, clear in _readable(kept_pairs(root / to.pairs, to.leave_out), partial(_read_pair, size)):
         fitted = synthesis.fitted_haze(_float(hazy), _float(clear))
         maps.append((_eight_bit(fitted.transmission), _eight_bit(fitted.glow)))
     scenes = _many(root, to.onto, to.without, size)
@@ -313,20 +313,14 @@ def _recoloured(rng: Generator, *pictures: np.ndarray, much: float = 1.0) -> tup
 
 
 def _many(root: Path, folders: Sequence[str], without: str, size: tuple[int, int]) -> list[np.ndarray]:
-    paths = [p for folder in folders for p in _pictures(root / folder) if not p.name.startswith(without)]
+    paths = [p for folder in folders for p in picture_files(root / folder) if not p.name.startswith(without)]
     if not paths:
-        raise EdgeError(f"no pictures in {', '.join(folders)} under {root}")
-    return [picture for (picture,) in _readable([(path,) for path in paths], size)]
+        raise EdgeError(f"no pictures in {', '.join(folders)} under {root} are left without {without!r}")
+    return _readable([(path,) for path in paths], partial(_read, size))
 
 
-def _pictures(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise EdgeError(f"{folder} is not a folder; name one that holds pictures")
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".tif", ".bmp"))
-
-
-def _readable(rows: Iterable[tuple[Path, ...]], size: tuple[int, int]) -> list[tuple[np.ndarray, ...]]:
-    """The pictures of each row; a row with a broken picture, or a pair of two sizes, is named and left out.
+def _readable(rows: Iterable[tuple[Path, ...]], read: Callable[..., Kept]) -> list[Kept]:
+    """What is kept in memory of each row of files; a row that cannot be read, or does not fit, is named and left out.
 
     Raises:
         PictureError: nothing is left; the message is that of the last one.
@@ -334,26 +328,40 @@ def _readable(rows: Iterable[tuple[Path, ...]], size: tuple[int, int]) -> list[t
     kept, wrong = [], None
     for row in rows:
         try:
-            pictures = tuple(_read(path, size) for path in row)
-            if len({picture.shape for picture in pictures}) > 1:
-                shapes = " and ".join(f"{picture.shape[1]}x{picture.shape[0]}" for picture in pictures)
-                raise PictureError(f"{row[0]} and {row[1]} differ in size ({shapes}, as kept in memory)")
+            kept.append(read(*row))
         except PictureError as error:
             wrong = error
             command.say(f"left out: {error}")
-            continue
-        kept.append(pictures)
     if wrong is not None and not kept:
         raise wrong
     return kept
 
 
-def _read(path: Path, size: tuple[int, int]) -> np.ndarray:
-    picture = read_picture(path)[0]
+def _read(size: tuple[int, int], path: Path) -> np.ndarray:
+    return _reduced(read_picture(path)[0], size)
+
+
+def _read_pair(size: tuple[int, int], hazy: Path, clear: Path) -> tuple[np.ndarray, np.ndarray]:
+    pictures = read_pair((hazy, clear))
+    return _reduced(pictures[0], size), _reduced(pictures[1], size)
+
+
+def _read_with_depth(size: tuple[int, int], path: Path, depth_path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """A clear picture, uint8 (H, W, 3), and its depth in `DEPTH_UNIT`, uint8 (H, W), whose file may be smaller."""
+    clear, depth = read_picture(path)[0], cv2.cvtColor(read_picture(depth_path)[0], cv2.COLOR_RGB2GRAY)
+    (height, width), (rows, columns) = clear.shape[:2], depth.shape
+    if min(abs(columns * height / width - rows), abs(rows * width / height - columns)) > 1:
+        raise PictureError(
+            f"{depth_path} has {columns}x{rows} pixels and {path} {width}x{height}: a depth picture has the "
+            "proportions of its scene"
+        )
+    clear = _reduced(clear, size)
+    return clear, cv2.resize(cv2.medianBlur(depth, 5), clear.shape[1::-1], interpolation=cv2.INTER_AREA)
+
+
+def _reduced(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     scale = KEPT * max(size) / max(picture.shape[:2])
-    if scale < 1:
-        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return picture
+    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
 
 
 def _float(picture: np.ndarray) -> np.ndarray:

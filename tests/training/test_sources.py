@@ -179,6 +179,36 @@ def test_a_picture_that_was_cut_short_is_named_and_not_trained_on_half_grey(data
     assert f"left out: {cut} is damaged" in capsys.readouterr().err
 
 
+def test_a_scene_that_cannot_be_used_is_named_and_the_rest_is_used(data, tmp_path, capsys):
+    shutil.copytree(data / "deep", tmp_path / "deep")
+    clear, depth = tmp_path / "deep" / "clear", tmp_path / "deep" / "depth"
+    (clear / "p0.png").write_bytes(b"")
+    (depth / "p1.png").write_bytes((depth / "p1.png").read_bytes()[:60])
+    (depth / "p2.png").unlink()
+    cv2.imwrite(str(depth / "p3.png"), cv2.rotate(cv2.imread(str(depth / "p3.png")), cv2.ROTATE_90_CLOCKWISE))
+    cv2.imwrite(str(depth / "p4.png"), np.full((30, 40), 40, np.uint8))  # half as large as its scene
+    (clear / "._p5.png").write_bytes(b"what another system keeps beside a file")
+    dataset = build({"mine": TABLES["depth"]}, SIZE, 0, tmp_path)
+    told = capsys.readouterr().err.splitlines()
+    assert ["p0.png is empty" in told[0], "p1.png" in told[1], "p2.png does not exist" in told[2]] == [True] * 3
+    assert "p3.png has 60x80 pixels" in told[3] and len(told) == 4
+    assert torch.isfinite(dataset[0][0]).all()
+
+
+def test_pictures_of_two_sizes_are_no_pair_even_if_they_are_reduced_to_one(data, tmp_path, capsys):
+    shutil.copytree(data / "pairs", tmp_path / "pairs")
+    for folder, side in (("hazy", 400), ("clear", 200)):
+        cv2.imwrite(str(tmp_path / "pairs" / folder / "p0.png"), np.full((side, side, 3), 99, np.uint8))
+    build({"mine": TABLES["pairs"]}, SIZE, 0, tmp_path)
+    assert "a pair has one size" in capsys.readouterr().err
+
+
+def test_pictures_are_found_by_every_ending_that_is_read(data, tmp_path):
+    (tmp_path / "clear").mkdir()
+    cv2.imwrite(str(tmp_path / "clear" / "p.tiff"), np.full((60, 80, 3), 99, np.uint8))
+    assert build({"mine": TABLES["identity"]}, SIZE, 0, tmp_path)[0][0].shape == (3, 24, 32)
+
+
 def test_nothing_but_broken_pictures_is_an_error(data, tmp_path):
     (tmp_path / "clear").mkdir()
     (tmp_path / "clear" / "cut.png").write_bytes((data / "clear" / "p0.png").read_bytes()[:40])
