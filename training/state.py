@@ -29,6 +29,7 @@ class Progress:
         best_step, best_psnr_db: the best validation so far; 0 and -inf (as None in the file) before the first.
         validated: the last step that was validated.
         seconds: spent training so far, over all its parts.
+        processes: that train it; 0 in a file that is older than this entry.
         unreported: what the log has not told yet, see `training.window.Window.held`.
     """
 
@@ -37,6 +38,7 @@ class Progress:
     best_psnr_db: float | None = None
     validated: int = 0
     seconds: float = 0.0
+    processes: int = 0
     unreported: dict[str, Any] = field(default_factory=dict)
 
 

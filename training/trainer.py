@@ -71,6 +71,12 @@ class Trainer:
         self.progress = resume.progress if resume else Progress()
         if objective is None and dataset is None:
             _refuse_unlabelled(config)
+        if self.progress.processes not in (0, self.fabric.world_size):
+            raise TrainingError(
+                f"the run in {folder} was trained by {self.progress.processes} processes and is resumed by "
+                f"{self.fabric.world_size}, which would draw other samples; start as many (torchrun --nproc-per-node)"
+            )
+        self.progress = replace(self.progress, processes=self.fabric.world_size)
         torch.manual_seed(config.seed)
         network = models.build(config.model.name, config.model.configuration)
         if config.model.initial and resume is None:
@@ -397,6 +403,8 @@ def resumed(folder: Path, config: RunConfig | None) -> Resume:
         for key in sorted(set(stored) | set(given))
         if stored.get(key) != given.get(key) and key not in free and not key.startswith("validation.")
     ]
+    if not differing and list(resume.config.sources) != list(config.sources):
+        differing = ["order of sources"]  # which decides what a number that was drawn means
     if differing:
         raise TrainingError(
             f"the run in {folder} was started with another {', '.join(differing)}; resume it without --config, or "

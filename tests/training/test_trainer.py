@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,6 +68,27 @@ def test_a_run_goes_on_only_with_the_configuration_it_had(tmp_path, drawn):
     with pytest.raises(TrainingError, match=r"another training\.batch"):
         resumed(tmp_path, short_run(2, training={"batch": 8}))
     assert resumed(tmp_path, short_run(2, training={"workers": 3})).config.training.workers == 3
+
+
+def test_a_run_goes_on_only_with_its_sources_in_the_order_they_had(tmp_path, drawn):
+    sources = {name: {"kind": "pairs", "folder": name} for name in ("a", "b")}
+    Trainer(short_run(1, sources=sources), tmp_path, dataset=drawn).fit()
+    assert resumed(tmp_path, short_run(1, sources=sources))
+    with pytest.raises(TrainingError, match="another order of sources"):
+        resumed(tmp_path, short_run(1, sources=dict(reversed(sources.items()))))
+
+
+def test_a_run_goes_on_only_with_as_many_processes_as_it_had(tmp_path, drawn):
+    Trainer(short_run(1), tmp_path, dataset=drawn).fit()
+    held = resumed(tmp_path, None)
+    assert held.progress.processes == 1
+    for processes, right in ((0, True), (1, True), (2, False)):  # 0: a file from before this was kept
+        was = replace(held, progress=replace(held.progress, processes=processes))
+        if right:
+            Trainer(held.config, tmp_path, dataset=drawn, resume=was)
+        else:
+            with pytest.raises(TrainingError, match="trained by 2 processes and is resumed by 1"):
+                Trainer(held.config, tmp_path, dataset=drawn, resume=was)
 
 
 def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_weights(tmp_path):
