@@ -73,6 +73,19 @@ class Windowed(Source):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Synthesized(Source):
+    """Of kinds that lay haze over a scene. Both count for all samples, those that are made as a benchmark's too.
+
+    Attributes:
+        noise: share of samples whose scene has sensor noise before the haze is laid; the answer has none.
+        jpeg: share of samples whose hazy picture was stored as JPEG afterwards.
+    """
+
+    noise: Share = 0.0
+    jpeg: Share = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Pairs(Windowed):
     """Pairs as they are.
 
@@ -89,7 +102,7 @@ class Pairs(Windowed):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Depth(Windowed):
+class Depth(Windowed, Synthesized):
     """Clear pictures with depth.
 
     Attributes:
@@ -104,7 +117,7 @@ class Depth(Windowed):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SyntheticPairs(Windowed):
+class SyntheticPairs(Windowed, Synthesized):
     """Pairs made by the scattering model; `exact` is the share hazed just as the RESIDE benchmark does it indoors."""
 
     folder: str
@@ -120,14 +133,19 @@ class Pictures(Source):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Aerial(Pictures):
+class Clear(Pictures, Synthesized):
+    """Clear pictures whose depth is invented."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Aerial(Pictures, Synthesized):
     """`exact`: share under haze just as benchmarks make it: a grey airlight and no sensor noise."""
 
     exact: Share = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Transfer(Source):
+class Transfer(Synthesized):
     """Haze of `pairs` over the pictures of the folders `onto`, without those whose names begin with `without`."""
 
     pairs: str
@@ -140,7 +158,7 @@ SETTINGS: Mapping[str, type[Source]] = {
     "pairs": Pairs,
     "depth": Depth,
     "synthetic_pairs": SyntheticPairs,
-    "clear": Pictures,
+    "clear": Clear,
     "aerial": Aerial,
     "transfer": Transfer,
     "identity": Pictures,

@@ -46,6 +46,7 @@ from training.synthesis import Generator, HazeMap
 
 KEPT = 2  # longest side of a picture in memory, as a multiple of that of the samples: windows are half of it or more
 DEPTH_UNIT = 20.0  # grey levels of a depth picture for one unit of depth
+SCENE_NOISE = 0.02  # most standard deviation of a scene's noise before the haze
 ENDLESS = 2**40
 
 
@@ -138,7 +139,9 @@ def build(
     for name, table in sources.items():
         source = read_source(name, table)
         if source.weight:
-            draws.append(KINDS[source.kind](Path(root), size, source))
+            draw = KINDS[source.kind](Path(root), size, source)
+            stored = isinstance(source, settings.Synthesized) and source.jpeg
+            draws.append(_stored_as_jpeg(draw, source.jpeg) if stored else draw)
             weights.append(source.weight)
     if not draws:
         raise EdgeError("the configuration has no source with a weight above 0")
@@ -173,7 +176,7 @@ def _depth(root: Path, size: tuple[int, int], to: settings.Depth) -> Draw:
         clear, depth = scenes[rng.integers(len(scenes))]
         view = View.draw(rng, *size, to.whole, to.smallest)
         (scene,) = _recoloured(rng, _float(view.of(clear)), much=to.recolour)
-        return _hazed_by_depth(rng, scene, view.of(depth).astype(np.float32) / DEPTH_UNIT, to.exact, to.dark)
+        return _hazed_by_depth(rng, scene, view.of(depth).astype(np.float32) / DEPTH_UNIT, to.exact, to.dark, to.noise)
 
     return draw
 
@@ -189,23 +192,24 @@ def _synthetic_pairs(root: Path, size: tuple[int, int], to: settings.SyntheticPa
         clear, depth = scenes[rng.integers(len(scenes))]
         view = View.draw(rng, *size, to.whole, to.smallest)
         scene, depth = _recoloured(rng, _float(view.of(clear)), much=to.recolour)[0], view.of(depth)
+        seen = _noisy(rng, scene, to.noise)
         if rng.random() < to.exact:
             thickness, airlight = synthesis.indoor_benchmark_haze(rng, depth)
-            return Sample(np.clip(haze.hazed(scene, thickness, airlight), 0, 1), scene, thickness, airlight)
+            return Sample(np.clip(haze.hazed(seen, thickness, airlight), 0, 1), scene, thickness, airlight)
         thickness = np.exp(rng.uniform(np.log(0.25), np.log(2.0))) * (depth / max(float(depth.mean()), 1e-3))
         airlight = haze.random_airlight(rng, 0.65, tint=0.03 if rng.random() < 0.3 else 0.0)
-        return Sample(synthesis.sensor(rng, haze.hazed(scene, thickness, airlight), 0.004), scene, thickness, airlight)
+        return Sample(synthesis.sensor(rng, haze.hazed(seen, thickness, airlight), 0.004), scene, thickness, airlight)
 
     return draw
 
 
-def _clear(root: Path, size: tuple[int, int], to: settings.Pictures) -> Draw:
+def _clear(root: Path, size: tuple[int, int], to: settings.Clear) -> Draw:
     """Clear pictures under haze over invented depth."""
     pictures = _many(root, to.folders, to.without, size)
 
     def draw(rng: Generator) -> Sample:
         clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
-        return _hazed_by_depth(rng, clear, synthesis.invented_depth(rng, *clear.shape[:2]), exact=0.3, dark=0.3)
+        return _hazed_by_depth(rng, clear, synthesis.invented_depth(rng, *clear.shape[:2]), 0.3, 0.3, to.noise)
 
     return draw
 
@@ -217,12 +221,13 @@ def _aerial(root: Path, size: tuple[int, int], to: settings.Aerial) -> Draw:
     def draw(rng: Generator) -> Sample:
         clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
         clear = _recoloured(rng, clear)[0] if rng.random() < 0.5 else clear
+        seen = _noisy(rng, clear, to.noise)
         thickness = synthesis.aerial_thickness(rng, *clear.shape[:2])
         if rng.random() < to.exact:
             light = haze.random_airlight(rng, 0.75, tint=0.0)
-            return Sample(np.clip(haze.hazed(clear, thickness, light), 0, 1), clear, thickness, light)
+            return Sample(np.clip(haze.hazed(seen, thickness, light), 0, 1), clear, thickness, light)
         light = haze.random_airlight(rng, 0.65, tint=0.03 if rng.random() < 0.4 else 0.0)
-        return Sample(synthesis.sensor(rng, haze.hazed(clear, thickness, light), 0.006), clear, thickness, light)
+        return Sample(synthesis.sensor(rng, haze.hazed(seen, thickness, light), 0.006), clear, thickness, light)
 
     return draw
 
@@ -242,7 +247,8 @@ def _transfer(root: Path, size: tuple[int, int], to: settings.Transfer) -> Draw:
         clear = _recoloured(rng, _float(View.draw(rng, *size).of(scenes[rng.integers(len(scenes))])))[0]
         if rng.random() < 0.5:
             clear = synthesis.aged(rng, clear)
-        return Sample(synthesis.sensor(rng, veil.over(clear, np.exp(rng.normal(0, 0.4))), 0.006), clear)
+        seen = _noisy(rng, clear, to.noise)
+        return Sample(synthesis.sensor(rng, veil.over(seen, np.exp(rng.normal(0, 0.4))), 0.006), clear)
 
     return draw
 
@@ -283,10 +289,13 @@ KINDS: Mapping[str, Callable[..., Draw]] = {
 }
 
 
-def _hazed_by_depth(rng: Generator, clear: np.ndarray, depth: np.ndarray, exact: float, dark: float) -> Sample:
+def _hazed_by_depth(
+    rng: Generator, clear: np.ndarray, depth: np.ndarray, exact: float, dark: float, noise: float
+) -> Sample:
     if rng.random() < exact:
         thickness, light = synthesis.outdoor_benchmark_haze(rng, depth)
-        return Sample(np.clip(haze.hazed(clear, thickness, light), 0, 1), clear, thickness, light)
+        seen = _noisy(rng, clear, noise)
+        return Sample(np.clip(haze.hazed(seen, thickness, light), 0, 1), clear, thickness, light)
     if rng.random() < dark:
         clear = synthesis.aged(rng, clear)
     depth = depth - rng.uniform(0, 1) * depth.min()
@@ -296,7 +305,21 @@ def _hazed_by_depth(rng: Generator, clear: np.ndarray, depth: np.ndarray, exact:
         synthesis.dense_thickness,
     )[rng.choice(3, p=(0.4, 0.35, 0.25))](rng, depth)
     light = haze.random_airlight(rng, 0.55)
-    return Sample(synthesis.sensor(rng, haze.hazed(clear, thickness, light)), clear, thickness, light)
+    seen = _noisy(rng, clear, noise)
+    return Sample(synthesis.sensor(rng, haze.hazed(seen, thickness, light)), clear, thickness, light)
+
+
+def _noisy(rng: Generator, scene: np.ndarray, share: float) -> np.ndarray:
+    """The scene as a camera would have taken it without haze, for a share of samples; of 0 nothing is drawn."""
+    return synthesis.sensor(rng, scene, SCENE_NOISE) if share and rng.random() < share else scene
+
+
+def _stored_as_jpeg(draw: Draw, share: float) -> Draw:
+    def stored(rng: Generator) -> Sample:
+        sample = draw(rng)
+        return sample._replace(hazy=synthesis.jpeg(rng, sample.hazy)) if rng.random() < share else sample
+
+    return stored
 
 
 def _recoloured(rng: Generator, *pictures: np.ndarray, much: float = 1.0) -> tuple[np.ndarray, ...]:

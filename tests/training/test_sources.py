@@ -94,6 +94,35 @@ def test_photographs_without_a_clear_one_say_so(data):
     assert torch.isfinite(hazy).all() and torch.isnan(clear).all()
 
 
+SYNTHESIZED = ["depth", "synthetic_pairs", "clear", "aerial", "transfer"]
+
+
+@pytest.mark.parametrize("kind", SYNTHESIZED)
+def test_noise_before_the_haze_is_thinner_the_thicker_the_haze(data, kind, monkeypatch):
+    """And the answer has none."""
+    dataset = build({kind: {**TABLES[kind], "noise": 1.0}}, SIZE, 3, data)
+    samples = []
+    for most in (0.0, 0.2):
+        monkeypatch.setattr(sources, "SCENE_NOISE", most)
+        samples.append([dataset[number] for number in range(8)])
+    for (hazy, clear, haze), (noisy, still_clear, _) in zip(*samples, strict=True):
+        assert torch.equal(clear, still_clear)
+        assert not torch.equal(hazy, noisy)
+        if torch.isfinite(haze).all():  # of transferred haze nobody knows the thickness
+            assert float((noisy - hazy).std()) <= 0.2 * float(torch.exp(-haze[0]).mean()) + 0.01
+
+
+@pytest.mark.parametrize("kind", SYNTHESIZED)
+def test_jpeg_after_the_haze_leaves_its_blocks_in_the_hazy_picture_only(data, kind):
+    plain, stored = (build({kind: {**TABLES[kind], "jpeg": share}}, SIZE, 3, data) for share in (0.0, 1.0))
+    for number in range(4):
+        (hazy, clear, _), (decoded, still_clear, _) = plain[number], stored[number]
+        assert torch.equal(clear, still_clear)
+        assert 0 < float((decoded - hazy).abs().mean()) < 0.05
+        np.testing.assert_allclose(decoded * 255, (decoded * 255).round(), atol=1e-4)  # 8 bits, as a file holds them
+        assert torch.equal(decoded, stored[number][0])
+
+
 def test_samples_are_a_function_of_seed_and_number(data):
     first, second = (build(TABLES, SIZE, 7, data) for _ in range(2))
     for number in (11, 3, 11, 99):
