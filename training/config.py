@@ -27,18 +27,24 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import tomllib
 import types
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from edge.errors import EdgeError
 from training.models import MODELS, nearest
+from training.source_settings import SETTINGS, Count, Fold, Source, Within
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 STORED = ("fp32", "fp16")
+SEEDS = Within(0, 2**32 - 1)  # so that what a step draws (`training.state.seed_step`) is a number that torch takes
+LEAST_SIDE = 8  # of training pictures, in pixels
+LEAST_SIDE_OF_FEATURES = 16  # the quadruplet's are halved four times
 
 
 class ConfigError(EdgeError):
@@ -149,11 +155,11 @@ class PairsConfig:
     """
 
     folder: str
-    fold: str = ""
+    fold: Fold = ""
     only: str = ""
-    limit: int = 0
+    limit: Count = 0
     chooses: bool = True
-    longest: int = 0
+    longest: Count = 0
 
 
 @dataclass(frozen=True)
@@ -170,8 +176,8 @@ class RunConfig:
 
     Attributes:
         name: of the run and of its folder.
-        seed: of everything that is drawn.
-        sources: the tables of ``[sources.*]``, for `training.sources.build`.
+        seed: of everything that is drawn; below 2**32.
+        sources: the tables of ``[sources.*]``, for `training.sources.build`; see `training.source_settings`.
         distillation: used by quantization.distill alone.
     """
 
@@ -182,7 +188,11 @@ class RunConfig:
     losses: LossConfig = field(default_factory=LossConfig)
     distillation: DistillationConfig = field(default_factory=DistillationConfig)
     validation: ValidationConfig = field(default_factory=ValidationConfig)
-    seed: int = 0
+    seed: Annotated[int, SEEDS] = 0
+
+    def __post_init__(self) -> None:
+        if complaint := SEEDS.complaint(self.seed):  # it may come from a command's --seed
+            raise ConfigError(f"seed is {self.seed}; {complaint}")
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self))  # the order of sources is part of what is drawn
@@ -213,7 +223,17 @@ def parse(table: dict[str, Any], where: str) -> RunConfig:
     """A run's configuration from a table as TOML or JSON give it; raises `ConfigError`."""
     run = _read(RunConfig, table, where, "")
     _check(run, where)
+    for name, source in run.sources.items():
+        read_source(name, source, where)
     return run
+
+
+def read_source(name: str, table: Mapping[str, Any], where: str = "the configuration") -> Source:
+    """The settings of one table of ``[sources.*]``; raises `ConfigError`."""
+    kind = table.get("kind")
+    if kind not in SETTINGS:
+        raise ConfigError(f"{where}: sources.{name}.kind is {kind!r}{nearest(str(kind), SETTINGS)}")
+    return _read(SETTINGS[kind], table, where, f"sources.{name}.")
 
 
 def _check(run: RunConfig, where: str) -> None:
@@ -235,7 +255,12 @@ def _check(run: RunConfig, where: str) -> None:
         if not 0 <= getattr(training, key) < 1:
             raise ConfigError(f"{where}: training.{key} is {getattr(training, key)}; it lies in [0, 1)")
     for side in training.size:
-        _at_least(where, "training.size", side, 8)
+        _at_least(where, "training.size", side, LEAST_SIDE)
+        if run.losses.quadruplet and side < LEAST_SIDE_OF_FEATURES:
+            raise ConfigError(
+                f"{where}: training.size is {list(training.size)}; with losses.quadruplet a side has at least "
+                f"{LEAST_SIDE_OF_FEATURES} pixels"
+            )
     _at_least(where, "validation.every", run.validation.every, 1)
     weights = {key: getattr(run.losses, key) for key in ("l1", "mse_db", "rmse", "ssim", "quadruplet")}
     for key in ("density", "airlight"):
@@ -251,8 +276,8 @@ def _at_least(where: str, key: str, value: float, least: float) -> None:
         raise ConfigError(f"{where}: {key} is {value}; it is at least {least}")
 
 
-def _read(kind: Any, table: dict[str, Any], where: str, prefix: str) -> Any:
-    hints = typing.get_type_hints(kind)
+def _read(kind: Any, table: Mapping[str, Any], where: str, prefix: str) -> Any:
+    hints = typing.get_type_hints(kind, include_extras=True)
     for key in table:
         if key not in hints:
             raise ConfigError(f"{where}: there is no {prefix}{key}{nearest(key, hints)}")
@@ -268,6 +293,11 @@ def _value(kind: Any, value: Any, where: str, key: str) -> Any:
         _expect(isinstance(value, dict), where, key, value, "a table")
         return _read(kind, value, where, f"{key}.")
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Annotated:
+        read = _value(arguments[0], value, where, key)
+        if complaint := arguments[1].complaint(read):
+            raise ConfigError(f"{where}: {key} is {read!r}; {complaint}")
+        return read
     if origin is dict:
         _expect(isinstance(value, dict), where, key, value, "a table")
         return {name: _value(arguments[1], item, where, f"{key}.{name}") for name, item in value.items()}
@@ -280,6 +310,7 @@ def _value(kind: Any, value: Any, where: str, key: str) -> Any:
         return tuple(_value(k, item, where, key) for k, item in zip(arguments, value, strict=True))
     if kind is float:
         _expect(isinstance(value, int | float) and not isinstance(value, bool), where, key, value, "a number")
+        _expect(math.isfinite(value), where, key, value, "a finite number")
         return float(value)
     if kind is int:
         _expect(isinstance(value, int) and not isinstance(value, bool), where, key, value, "a whole number")

@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
 from edge import command
-from training.checkpoint import CheckpointError
+from training.board import Board
+from training.checkpoint import CheckpointError, write_whole
 
 TRAINING, VALIDATION = "log.csv", "validation.csv"
 
@@ -22,28 +24,31 @@ class Journal:
     Args:
         folder: of the run.
         step: that the run starts or goes on from.
+        validated: the last step whose validation it knows of; a later one is done again.
+
+    Raises:
+        CheckpointError: a table cannot be read or written; so do the methods that write to one.
     """
 
-    def __init__(self, folder: Path, step: int) -> None:
+    def __init__(self, folder: Path, step: int, validated: int = 0) -> None:
         self.folder = folder
-        for name in (TRAINING, VALIDATION):
-            _drop_after(folder / name, step)
-        tensorboard = command.require("torch.utils.tensorboard", "train")
-        self._board = tensorboard.SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1 if step else None)
+        _drop_after(folder / TRAINING, step)
+        _drop_after(folder / VALIDATION, validated)
+        self._board = Board(folder / "tensorboard", step)
         self._terminal = sys.stderr.isatty()
 
     def training(self, step: int, figures: Mapping[str, float]) -> None:
         _append(self.folder / TRAINING, {"step": step, **figures})
         for name, value in figures.items():
-            self._board.add_scalar(f"training/{name}", value, step)
+            self._board.scalar(f"training/{name}", value, step)
 
     def validation(self, step: int, folder: str, figures: Mapping[str, float], strip: np.ndarray | None) -> None:
         """One folder's scores, and a strip of pictures, uint8 RGB (H, W, 3)."""
         _append(self.folder / VALIDATION, {"step": step, "folder": folder, **figures})
         for name, value in figures.items():
-            self._board.add_scalar(f"validation/{folder}/{name}", value, step)
+            self._board.scalar(f"validation/{folder}/{name}", value, step)
         if strip is not None:
-            self._board.add_image(f"validation/{folder}", strip, step, dataformats="HWC")
+            self._board.image(f"validation/{folder}", strip, step)
 
     def line(self, text: str) -> None:
         """The line of progress: written over itself on a terminal, nowhere else."""
@@ -69,23 +74,38 @@ def duration(seconds: float) -> str:
 
 
 def _append(path: Path, row: Mapping[str, object]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(row), lineterminator="\n")
+    """A row, in the columns that the table has; one that is new is added to all rows, which are blank there."""
+    written = {name: f"{value:.6g}" if isinstance(value, float) else str(value) for name, value in row.items()}
     try:
-        with open(path, "a", encoding="utf-8") as file:
-            if file.tell() == 0:
-                writer.writeheader()
-            writer.writerow({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()})
-            file.write(text.getvalue())
+        with open(path, "a+", encoding="utf-8", newline="") as file:
+            file.seek(0)
+            columns = next(csv.reader(file), [])
+            new = [name for name in written if name not in columns]
+            if not new:
+                _table(file, columns).writerow(written)
+                return
+            file.seek(0)
+            rows = [*csv.DictReader(file), written]
+        table = io.StringIO()
+        writer = _table(table, [*columns, *new])
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(path, table.getvalue().encode())
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from None
 
 
+def _table(file: TextIO, columns: Sequence[str]) -> csv.DictWriter[str]:
+    return csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+
+
 def _drop_after(path: Path, step: int) -> None:
+    """Leave away rows of later steps, and what a full disk or a power cut left of a line."""
     if not path.is_file():
         return
-    header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
-    kept = [row for row in rows if row.endswith("\n") and int(row.split(",")[0]) <= step]
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_text("".join([header, *kept]), encoding="utf-8")
-    beside.replace(path)
+    try:
+        header, *rows = path.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
+        kept = [row for row in rows if row.endswith("\n") and int(row.split(",")[0]) <= step]
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"cannot go on with {path} ({error}); mend it or move it away") from None
+    write_whole(path, "".join([header, *kept] if header.endswith("\n") else []).encode())

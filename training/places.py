@@ -6,6 +6,7 @@ leaving out all pictures of a place does.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from edge.errors import PictureError
@@ -22,7 +23,7 @@ def kept_pairs(folder: Path, leave_out: str = "", only: str = "", limit: int = 0
         limit: keeps so many of these, evenly spread; 0 keeps all.
 
     Raises:
-        PictureError: nothing is left.
+        PictureError: nothing is left, or `leave_out` is no fold.
     """
     pairs = [pair for pair in find_pairs(folder) if pair[0].name.startswith(only)]
     pairs = _outside_fold(pairs, folder, leave_out) if leave_out else pairs
@@ -34,10 +35,22 @@ def kept_pairs(folder: Path, leave_out: str = "", only: str = "", limit: int = 0
 
 
 def _outside_fold(pairs: list[tuple[Path, Path]], folder: Path, leave_out: str) -> list[tuple[Path, Path]]:
-    fold, folds = (int(part) for part in leave_out.lstrip("!").split("/"))
+    fold, folds = parsed_fold(leave_out)
     chosen = [fold_of(hazy.stem.split("_")[0], folder, folds) == fold for hazy, _ in pairs]
     wanted = leave_out.startswith("!")
     return [pair for pair, inside in zip(pairs, chosen, strict=True) if inside == wanted]
+
+
+def parsed_fold(text: str) -> tuple[int, int]:
+    """k and n of ``k/n`` or ``!k/n``.
+
+    Raises:
+        PictureError: it is neither, or there is no fold k.
+    """
+    found = re.fullmatch(r"!?(\d+)/(\d+)", text, re.ASCII)
+    if not found or not int(found[1]) < int(found[2]):
+        raise PictureError(f"{text!r} is no fold: write k/n with k from 0 to n - 1, or !k/n for that fold alone")
+    return int(found[1]), int(found[2])
 
 
 def fold_of(name: str, folder: Path, folds: int) -> int:

@@ -13,6 +13,8 @@ hazed anew), ``clear`` (haze over invented depth), ``aerial`` (haze between a dr
 haze of real pairs over other scenes), ``identity`` (no haze: the answer is the picture itself) and ``unlabelled``
 (hazy photographs without a clear one, which is NaN then; for quantization.distill only).
 
+What each can be told is in `training.source_settings`.
+
 A sample also tells the haze where it was made here, so that a loss can ask for it: optical thickness and airlight.
 
 Pictures are reduced once and kept in memory as 8-bit. Sample number i is a pure function of the seed and i, so a run
@@ -23,8 +25,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -33,12 +36,17 @@ from torch.utils.data import Dataset
 
 from edge import command, haze
 from edge.errors import EdgeError, PictureError
+from edge.measure.accuracy import read_pair
+from edge.pictures import picture_files, read_picture
+from training import source_settings as settings
 from training import synthesis
+from training.config import read_source
 from training.places import kept_pairs
 from training.synthesis import Generator, HazeMap
 
 KEPT = 2  # longest side of a picture in memory, as a multiple of that of the samples: windows are half of it or more
 DEPTH_UNIT = 20.0  # grey levels of a depth picture for one unit of depth
+SCENE_NOISE = 0.02  # most standard deviation of a scene's noise before the haze
 ENDLESS = 2**40
 
 
@@ -52,6 +60,7 @@ class Sample(NamedTuple):
     airlight: np.ndarray | None = None
 
 
+Kept = TypeVar("Kept")
 Draw = Callable[[Generator], Sample]
 Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -123,21 +132,17 @@ def build(
         root: what relative folders are relative to.
 
     Raises:
-        EdgeError: an unknown kind or setting, or a source without pictures; broken pictures are an error at once.
+        ConfigError: an unknown kind or setting, or a value of the wrong type or out of range.
+        EdgeError: a source without pictures that can be read.
     """
     draws, weights = [], []
     for name, table in sources.items():
-        settings = dict(table)
-        kind, weight = settings.pop("kind", None), settings.pop("weight", 1.0)
-        if kind not in KINDS:
-            raise EdgeError(f"sources.{name}: kind is one of {', '.join(KINDS)}, not {kind!r}")
-        if weight <= 0:
-            continue
-        try:
-            draws.append(KINDS[kind](Path(root), size, **settings))
-        except TypeError as error:
-            raise EdgeError(f"sources.{name}: {str(error).split('() ')[-1]}") from error
-        weights.append(weight)
+        source = read_source(name, table)
+        if source.weight:
+            draw = KINDS[source.kind](Path(root), size, source)
+            stored = isinstance(source, settings.Synthesized) and source.jpeg
+            draws.append(_stored_as_jpeg(draw, source.jpeg) if stored else draw)
+            weights.append(source.weight)
     if not draws:
         raise EdgeError("the configuration has no source with a weight above 0")
     return HazeDataset(draws, weights, seed)
@@ -146,141 +151,94 @@ def build(
 # kinds of sources -----------------------------------------------------------------------------------------------------
 
 
-def _pairs(
-    root: Path,
-    size: tuple[int, int],
-    folder: str,
-    *,
-    leave_out: str = "",
-    only: str = "",
-    limit: int = 0,
-    vary: float = 0.5,
-    whole: float = 0.0,
-    smallest: float = 0.55,
-    recolour: float = 1.0,
-) -> Draw:
-    """Pairs as they are; with probability `vary` the haze between the two is thinned or thickened.
-
-    `smallest`: of the windows, as a share of the picture's sides; `recolour`: how much, 1 being little.
-    """
-    pictures = _readable(kept_pairs(root / folder, leave_out, only, limit), size)
+def _pairs(root: Path, size: tuple[int, int], to: settings.Pairs) -> Draw:
+    """Pairs as they are; with probability `vary` the haze between the two is thinned or thickened."""
+    pictures = _readable(kept_pairs(root / to.folder, to.leave_out, to.only, to.limit), partial(_read_pair, size))
 
     def draw(rng: Generator) -> Sample:
         hazy, clear = pictures[rng.integers(len(pictures))]
-        view = View.draw(rng, *size, whole, smallest)
+        view = View.draw(rng, *size, to.whole, to.smallest)
         hazy, clear = _float(view.of(hazy)), _float(view.of(clear))
-        if rng.random() < vary:  # along the line from clear to hazy only the transmission changes, not the airlight
+        if rng.random() < to.vary:  # along the line from clear to hazy only the transmission changes, not the airlight
             hazy = np.clip(clear + np.float32(rng.uniform(0.4, 1.15)) * (hazy - clear), 0, 1)
-        return Sample(*_recoloured(rng, hazy, clear, much=recolour))
+        return Sample(*_recoloured(rng, hazy, clear, much=to.recolour))
 
     return draw
 
 
-def _depth(
-    root: Path,
-    size: tuple[int, int],
-    folder: str,
-    exact: float = 0.5,
-    dark: float = 0.3,
-    whole: float = 0.0,
-    smallest: float = 0.55,
-    recolour: float = 0.0,
-) -> Draw:
-    """Clear pictures with depth.
-
-    `exact`: share of samples hazed just as the RESIDE benchmark does it; `recolour`: how much scenes are recoloured
-    before.
-    """
-    scenes = []
-    for path in _pictures(root / folder / "clear"):
-        clear = _read(path, size)
-        depth = cv2.imread(str(root / folder / "depth" / f"{path.stem}.png"), cv2.IMREAD_GRAYSCALE)
-        if depth is None:
-            raise PictureError(f"{path} has no readable depth picture {path.stem}.png in {folder}/depth")
-        depth = cv2.resize(cv2.medianBlur(depth, 5), clear.shape[1::-1], interpolation=cv2.INTER_AREA)
-        scenes.append((clear, depth))
+def _depth(root: Path, size: tuple[int, int], to: settings.Depth) -> Draw:
+    """Clear pictures with depth."""
+    folder = root / to.folder
+    files = [(path, folder / "depth" / f"{path.stem}.png") for path in picture_files(folder / "clear")]
+    scenes = _readable(files, partial(_read_with_depth, size))
 
     def draw(rng: Generator) -> Sample:
         clear, depth = scenes[rng.integers(len(scenes))]
-        view = View.draw(rng, *size, whole, smallest)
-        (scene,) = _recoloured(rng, _float(view.of(clear)), much=recolour)
-        return _hazed_by_depth(rng, scene, view.of(depth).astype(np.float32) / DEPTH_UNIT, exact, dark)
+        view = View.draw(rng, *size, to.whole, to.smallest)
+        (scene,) = _recoloured(rng, _float(view.of(clear)), much=to.recolour)
+        return _hazed_by_depth(rng, scene, view.of(depth).astype(np.float32) / DEPTH_UNIT, to.exact, to.dark, to.noise)
 
     return draw
 
 
-def _synthetic_pairs(
-    root: Path,
-    size: tuple[int, int],
-    folder: str,
-    exact: float = 0.6,
-    whole: float = 0.0,
-    smallest: float = 0.55,
-    recolour: float = 1.0,
-) -> Draw:
-    """Pairs made by the scattering model, hazed anew through their own depth.
-
-    `exact`: share hazed just as the RESIDE benchmark does it indoors; `recolour`: how much scenes are recoloured.
-    """
+def _synthetic_pairs(root: Path, size: tuple[int, int], to: settings.SyntheticPairs) -> Draw:
+    """Pairs made by the scattering model, hazed anew through their own depth."""
     scenes = [
         (clear, synthesis.benchmark_depth(_float(hazy), _float(clear)))
-        for hazy, clear in _readable(kept_pairs(root / folder), size)
+        for hazy, clear in _readable(kept_pairs(root / to.folder), partial(_read_pair, size))
     ]
 
     def draw(rng: Generator) -> Sample:
         clear, depth = scenes[rng.integers(len(scenes))]
-        view = View.draw(rng, *size, whole, smallest)
-        scene, depth = _recoloured(rng, _float(view.of(clear)), much=recolour)[0], view.of(depth)
-        if rng.random() < exact:
+        view = View.draw(rng, *size, to.whole, to.smallest)
+        scene, depth = _recoloured(rng, _float(view.of(clear)), much=to.recolour)[0], view.of(depth)
+        seen = _noisy(rng, scene, to.noise)
+        if rng.random() < to.exact:
             thickness, airlight = synthesis.indoor_benchmark_haze(rng, depth)
-            return Sample(np.clip(haze.hazed(scene, thickness, airlight), 0, 1), scene, thickness, airlight)
+            return Sample(np.clip(haze.hazed(seen, thickness, airlight), 0, 1), scene, thickness, airlight)
         thickness = np.exp(rng.uniform(np.log(0.25), np.log(2.0))) * (depth / max(float(depth.mean()), 1e-3))
         airlight = haze.random_airlight(rng, 0.65, tint=0.03 if rng.random() < 0.3 else 0.0)
-        return Sample(synthesis.sensor(rng, haze.hazed(scene, thickness, airlight), 0.004), scene, thickness, airlight)
+        return Sample(synthesis.sensor(rng, haze.hazed(seen, thickness, airlight), 0.004), scene, thickness, airlight)
 
     return draw
 
 
-def _clear(root: Path, size: tuple[int, int], folders: Sequence[str], without: str = "\0") -> Draw:
+def _clear(root: Path, size: tuple[int, int], to: settings.Clear) -> Draw:
     """Clear pictures under haze over invented depth."""
-    pictures = _many(root, folders, without, size)
+    pictures = _many(root, to.folders, to.without, size)
 
     def draw(rng: Generator) -> Sample:
         clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
-        return _hazed_by_depth(rng, clear, synthesis.invented_depth(rng, *clear.shape[:2]), exact=0.3, dark=0.3)
+        return _hazed_by_depth(rng, clear, synthesis.invented_depth(rng, *clear.shape[:2]), 0.3, 0.3, to.noise)
 
     return draw
 
 
-def _aerial(root: Path, size: tuple[int, int], folders: Sequence[str], without: str = "\0", exact: float = 0.0) -> Draw:
-    """Clear pictures under the haze that lies between a drone and the ground.
-
-    `exact`: share under haze just as benchmarks make it: a grey airlight and no sensor noise.
-    """
-    pictures = _many(root, folders, without, size)
+def _aerial(root: Path, size: tuple[int, int], to: settings.Aerial) -> Draw:
+    """Clear pictures under the haze that lies between a drone and the ground."""
+    pictures = _many(root, to.folders, to.without, size)
 
     def draw(rng: Generator) -> Sample:
         clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
         clear = _recoloured(rng, clear)[0] if rng.random() < 0.5 else clear
+        seen = _noisy(rng, clear, to.noise)
         thickness = synthesis.aerial_thickness(rng, *clear.shape[:2])
-        if rng.random() < exact:
+        if rng.random() < to.exact:
             light = haze.random_airlight(rng, 0.75, tint=0.0)
-            return Sample(np.clip(haze.hazed(clear, thickness, light), 0, 1), clear, thickness, light)
+            return Sample(np.clip(haze.hazed(seen, thickness, light), 0, 1), clear, thickness, light)
         light = haze.random_airlight(rng, 0.65, tint=0.03 if rng.random() < 0.4 else 0.0)
-        return Sample(synthesis.sensor(rng, haze.hazed(clear, thickness, light), 0.006), clear, thickness, light)
+        return Sample(synthesis.sensor(rng, haze.hazed(seen, thickness, light), 0.006), clear, thickness, light)
 
     return draw
 
 
-def _transfer(
-    root: Path, size: tuple[int, int], pairs: str, onto: Sequence[str], leave_out: str = "", without: str = "\0"
-) -> Draw:
+def _transfer(root: Path, size: tuple[int, int], to: settings.Transfer) -> Draw:
     """The haze of real pairs, fitted to them, over other clear scenes."""
     maps = []
-    for hazy, clear in _readable(kept_pairs(root / pairs, leave_out), size):
+    for hazy, clear in _readable(kept_pairs(root / to.pairs, to.leave_out), partial(_read_pair, size)):
         fitted = synthesis.fitted_haze(_float(hazy), _float(clear))
         maps.append((_eight_bit(fitted.transmission), _eight_bit(fitted.glow)))
-    scenes = _many(root, onto, without, size)
+    scenes = _many(root, to.onto, to.without, size)
 
     def draw(rng: Generator) -> Sample:
         transmission, glow = maps[rng.integers(len(maps))]
@@ -289,14 +247,15 @@ def _transfer(
         clear = _recoloured(rng, _float(View.draw(rng, *size).of(scenes[rng.integers(len(scenes))])))[0]
         if rng.random() < 0.5:
             clear = synthesis.aged(rng, clear)
-        return Sample(synthesis.sensor(rng, veil.over(clear, np.exp(rng.normal(0, 0.4))), 0.006), clear)
+        seen = _noisy(rng, clear, to.noise)
+        return Sample(synthesis.sensor(rng, veil.over(seen, np.exp(rng.normal(0, 0.4))), 0.006), clear)
 
     return draw
 
 
-def _identity(root: Path, size: tuple[int, int], folders: Sequence[str], without: str = "\0") -> Draw:
+def _identity(root: Path, size: tuple[int, int], to: settings.Pictures) -> Draw:
     """Clear pictures, whose answer is the picture itself."""
-    pictures = _many(root, folders, without, size)
+    pictures = _many(root, to.folders, to.without, size)
 
     def draw(rng: Generator) -> Sample:
         clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
@@ -307,9 +266,9 @@ def _identity(root: Path, size: tuple[int, int], folders: Sequence[str], without
     return draw
 
 
-def _unlabelled(root: Path, size: tuple[int, int], folders: Sequence[str], without: str = "\0") -> Draw:
+def _unlabelled(root: Path, size: tuple[int, int], to: settings.Pictures) -> Draw:
     """Hazy photographs alone."""
-    pictures = _many(root, folders, without, size)
+    pictures = _many(root, to.folders, to.without, size)
 
     def draw(rng: Generator) -> Sample:
         hazy = _recoloured(rng, _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))])))[0]
@@ -330,10 +289,13 @@ KINDS: Mapping[str, Callable[..., Draw]] = {
 }
 
 
-def _hazed_by_depth(rng: Generator, clear: np.ndarray, depth: np.ndarray, exact: float, dark: float) -> Sample:
+def _hazed_by_depth(
+    rng: Generator, clear: np.ndarray, depth: np.ndarray, exact: float, dark: float, noise: float
+) -> Sample:
     if rng.random() < exact:
         thickness, light = synthesis.outdoor_benchmark_haze(rng, depth)
-        return Sample(np.clip(haze.hazed(clear, thickness, light), 0, 1), clear, thickness, light)
+        seen = _noisy(rng, clear, noise)
+        return Sample(np.clip(haze.hazed(seen, thickness, light), 0, 1), clear, thickness, light)
     if rng.random() < dark:
         clear = synthesis.aged(rng, clear)
     depth = depth - rng.uniform(0, 1) * depth.min()
@@ -343,7 +305,21 @@ def _hazed_by_depth(rng: Generator, clear: np.ndarray, depth: np.ndarray, exact:
         synthesis.dense_thickness,
     )[rng.choice(3, p=(0.4, 0.35, 0.25))](rng, depth)
     light = haze.random_airlight(rng, 0.55)
-    return Sample(synthesis.sensor(rng, haze.hazed(clear, thickness, light)), clear, thickness, light)
+    seen = _noisy(rng, clear, noise)
+    return Sample(synthesis.sensor(rng, haze.hazed(seen, thickness, light)), clear, thickness, light)
+
+
+def _noisy(rng: Generator, scene: np.ndarray, share: float) -> np.ndarray:
+    """The scene as a camera would have taken it without haze, for a share of samples; of 0 nothing is drawn."""
+    return synthesis.sensor(rng, scene, SCENE_NOISE) if share and rng.random() < share else scene
+
+
+def _stored_as_jpeg(draw: Draw, share: float) -> Draw:
+    def stored(rng: Generator) -> Sample:
+        sample = draw(rng)
+        return sample._replace(hazy=synthesis.jpeg(rng, sample.hazy)) if rng.random() < share else sample
+
+    return stored
 
 
 def _recoloured(rng: Generator, *pictures: np.ndarray, much: float = 1.0) -> tuple[np.ndarray, ...]:
@@ -360,20 +336,14 @@ def _recoloured(rng: Generator, *pictures: np.ndarray, much: float = 1.0) -> tup
 
 
 def _many(root: Path, folders: Sequence[str], without: str, size: tuple[int, int]) -> list[np.ndarray]:
-    paths = [p for folder in folders for p in _pictures(root / folder) if not p.name.startswith(without)]
+    paths = [p for folder in folders for p in picture_files(root / folder) if not p.name.startswith(without)]
     if not paths:
-        raise EdgeError(f"no pictures in {', '.join(folders)} under {root}")
-    return [picture for (picture,) in _readable([(path,) for path in paths], size)]
+        raise EdgeError(f"no pictures in {', '.join(folders)} under {root} are left without {without!r}")
+    return _readable([(path,) for path in paths], partial(_read, size))
 
 
-def _pictures(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise EdgeError(f"{folder} is not a folder; name one that holds pictures")
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in (".png", ".jpg", ".jpeg", ".webp", ".tif", ".bmp"))
-
-
-def _readable(rows: Iterable[tuple[Path, ...]], size: tuple[int, int]) -> list[tuple[np.ndarray, ...]]:
-    """The pictures of each row; a row with a broken picture, or a pair of two sizes, is named and left out.
+def _readable(rows: Iterable[tuple[Path, ...]], read: Callable[..., Kept]) -> list[Kept]:
+    """What is kept in memory of each row of files; a row that cannot be read, or does not fit, is named and left out.
 
     Raises:
         PictureError: nothing is left; the message is that of the last one.
@@ -381,28 +351,40 @@ def _readable(rows: Iterable[tuple[Path, ...]], size: tuple[int, int]) -> list[t
     kept, wrong = [], None
     for row in rows:
         try:
-            pictures = tuple(_read(path, size) for path in row)
-            if len({picture.shape for picture in pictures}) > 1:
-                shapes = " and ".join(f"{picture.shape[1]}x{picture.shape[0]}" for picture in pictures)
-                raise PictureError(f"{row[0]} and {row[1]} differ in size ({shapes}, as kept in memory)")
+            kept.append(read(*row))
         except PictureError as error:
             wrong = error
             command.say(f"left out: {error}")
-            continue
-        kept.append(pictures)
     if wrong is not None and not kept:
         raise wrong
     return kept
 
 
-def _read(path: Path, size: tuple[int, int]) -> np.ndarray:
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    if picture is None:
-        raise PictureError(f"{path} is not a readable picture; mend or remove it")
+def _read(size: tuple[int, int], path: Path) -> np.ndarray:
+    return _reduced(read_picture(path)[0], size)
+
+
+def _read_pair(size: tuple[int, int], hazy: Path, clear: Path) -> tuple[np.ndarray, np.ndarray]:
+    pictures = read_pair((hazy, clear))
+    return _reduced(pictures[0], size), _reduced(pictures[1], size)
+
+
+def _read_with_depth(size: tuple[int, int], path: Path, depth_path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """A clear picture, uint8 (H, W, 3), and its depth in `DEPTH_UNIT`, uint8 (H, W), whose file may be smaller."""
+    clear, depth = read_picture(path)[0], cv2.cvtColor(read_picture(depth_path)[0], cv2.COLOR_RGB2GRAY)
+    (height, width), (rows, columns) = clear.shape[:2], depth.shape
+    if min(abs(columns * height / width - rows), abs(rows * width / height - columns)) > 1:
+        raise PictureError(
+            f"{depth_path} has {columns}x{rows} pixels and {path} {width}x{height}: a depth picture has the "
+            "proportions of its scene"
+        )
+    clear = _reduced(clear, size)
+    return clear, cv2.resize(cv2.medianBlur(depth, 5), clear.shape[1::-1], interpolation=cv2.INTER_AREA)
+
+
+def _reduced(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     scale = KEPT * max(size) / max(picture.shape[:2])
-    if scale < 1:
-        picture = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    return picture
+    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
 
 
 def _float(picture: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ generator's state has to be kept.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ class Progress:
         best_step, best_psnr_db: the best validation so far; 0 and -inf (as None in the file) before the first.
         validated: the last step that was validated.
         seconds: spent training so far, over all its parts.
+        processes: that train it; 0 in a file that is older than this entry.
+        unreported: what the log has not told yet, see `training.window.Window.held`.
     """
 
     step: int = 0
@@ -36,6 +38,8 @@ class Progress:
     best_psnr_db: float | None = None
     validated: int = 0
     seconds: float = 0.0
+    processes: int = 0
+    unreported: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,14 @@ def sensor(rng: Generator, picture: np.ndarray, most_noise: float = 0.01) -> np.
     return np.clip(picture + sigma * rng.standard_normal(picture.shape, np.float32), 0, 1)
 
 
+def jpeg(rng: Generator, picture: np.ndarray, least: int = 40, most: int = 95) -> np.ndarray:
+    """The picture as it comes back from a JPEG file, whose quality lies between `least` and `most`, in [0, 1]."""
+    quality = int(rng.integers(least, most, endpoint=True))
+    shallow = np.rint(255 * np.clip(picture, 0, 1)).astype(np.uint8)
+    _, content = cv2.imencode(".jpg", cv2.cvtColor(shallow, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return cv2.imdecode(content, cv2.IMREAD_COLOR_RGB).astype(np.float32) / 255
+
+
 def benchmark_depth(hazy: np.ndarray, clear: np.ndarray, light: float = 1.0) -> np.ndarray:
     """Depth in [0, 1], float32 (H, W), of an indoor pair of RESIDE, whose haze is even under a known airlight.
 

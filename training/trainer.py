@@ -20,7 +20,7 @@ from training import models, sources
 from training.average import Average
 from training.batches import Batches, Share
 from training.checkpoint import parameter_count, read_checkpoint, save_checkpoint, versions, write_whole
-from training.config import RunConfig
+from training.config import ConfigError, RunConfig
 from training.dehazing import dehaze
 from training.journal import Journal
 from training.losses import Objective, Scores, WeightedLoss
@@ -31,7 +31,7 @@ from training.places import kept_pairs
 from training.precision import keep_dilated_depthwise_in_float32
 from training.processes import joined, usable
 from training.state import Progress, Resume, read_resume, restore_optimizer, save_resume, seed_step
-from training.validation import validate
+from training.validation import validate, whole_pairs
 from training.window import Window
 
 BEST, LAST, RESUME = "best.safetensors", "last.safetensors", "resume.safetensors"
@@ -69,12 +69,22 @@ class Trainer:
         self.precision = usable(training.precision)
         self.fabric = joined(self.precision)
         self.progress = resume.progress if resume else Progress()
+        if objective is None and dataset is None:
+            _refuse_unlabelled(config)
+        if self.progress.processes not in (0, self.fabric.world_size):
+            raise TrainingError(
+                f"the run in {folder} was trained by {self.progress.processes} processes and is resumed by "
+                f"{self.fabric.world_size}, which would draw other samples; start as many (torchrun --nproc-per-node)"
+            )
+        self.progress = replace(self.progress, processes=self.fabric.world_size)
         torch.manual_seed(config.seed)
         network = models.build(config.model.name, config.model.configuration)
         if config.model.initial and resume is None:
             self._take_initial(network)
         if resume:
             network.load_state_dict(resume.parts["model"])
+        if training.batch * self.fabric.world_size == 1 and isinstance(network, models.GridModel):
+            raise TrainingError("training.batch is 1; a grid model is normalised over 2 pictures a step or more")
         if training.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for block in network.modules():
@@ -125,7 +135,8 @@ class Trainer:
             TrainingError: the loss is not a number any more.
             CheckpointError: a checkpoint cannot be written.
         """
-        journal = Journal(self.folder, self.progress.step) if self.fabric.is_global_zero else None
+        progress = self.progress
+        journal = Journal(self.folder, progress.step, progress.validated) if self.fabric.is_global_zero else None
         try:
             with self._signals():
                 self._steps(journal)
@@ -145,32 +156,37 @@ class Trainer:
         first = self.progress.step
         pin = fabric.device.type == "cuda"
         batches = Batches(self._dataset, share, range(first, training.steps), workers=training.workers, pin=pin)
-        window = Window(training.batch * fabric.world_size)
+        window = Window(training.batch * fabric.world_size, self.progress.unreported)
         if self._validation_due():
             self._validate(journal)
+            window.resume()
         for step in range(first, training.steps):
             hazy, clear, haze = next(batches)
             scores, norm = self.step(step, hazy, clear, haze)
             window.add(scores, clear, batches.waited_s)
             self.progress = replace(self.progress, step=step + 1, seconds=self.progress.seconds + window.last_step_s)
             last = step + 1 == training.steps
+            told = window.text(step + 1, training.steps)
             if journal:
-                journal.line(window.text(step + 1, training.steps))
-                if (step + 1) % training.report_every == 0 or last:
+                journal.line(told)
+            if (step + 1) % training.report_every == 0 or last:
+                if journal:
                     rate = self.optimizer.param_groups[0]["lr"]
                     journal.training(step + 1, {**window.figures(), "learning_rate": rate, "gradient_norm": norm})
+                window.reset()
             if self._stop or (step + 1) % training.save_every == 0 or last:
+                self.progress = replace(self.progress, unreported=window.held())
                 self._save()
                 if journal:
-                    journal.event(window.text(step + 1, training.steps))
-                window.reset(batches.waited_s)
+                    journal.event(told)
+                window.resume()
             if self._stop:
                 return
             if self._validation_due():
                 self._validate(journal)
                 if self._stop:
                     return
-                window.reset(batches.waited_s)
+                window.resume()
 
     def step(self, step: int, hazy: Tensor, clear: Tensor, haze: Tensor) -> tuple[Scores, float]:
         """One update of the weights and their average; the gradient stays in the parameters until the next.
@@ -298,11 +314,11 @@ class Trainer:
         self.progress = replace(self.progress, validated=self.progress.step)
 
     def _validation_folders(self) -> dict[str, list[tuple[Path, Path]]]:
-        """Pairs by name; found and checked at the start, not at the first validation."""
+        """Pairs by name; found and read once at the start, not at the first validation only."""
         if not self.fabric.is_global_zero:
             return {name: [(Path(), Path())] for name in self.config.validation.pairs}
         return {
-            name: kept_pairs(self.data / pairs.folder, pairs.fold, pairs.only, pairs.limit)
+            name: whole_pairs(kept_pairs(self.data / pairs.folder, pairs.fold, pairs.only, pairs.limit))
             for name, pairs in self.config.validation.pairs.items()
         }
 
@@ -359,6 +375,15 @@ class Trainer:
                 signal.signal(number, handler)
 
 
+def _refuse_unlabelled(config: RunConfig) -> None:
+    for name, table in config.sources.items():
+        if table.get("kind") == "unlabelled" and table.get("weight", 1):
+            raise ConfigError(
+                f"sources.{name} has no clear pictures, from which training.train learns; take it out, or give it to "
+                "quantization.distill"
+            )
+
+
 def resumed(folder: Path, config: RunConfig | None) -> Resume:
     """The state of the run in a folder.
 
@@ -378,6 +403,8 @@ def resumed(folder: Path, config: RunConfig | None) -> Resume:
         for key in sorted(set(stored) | set(given))
         if stored.get(key) != given.get(key) and key not in free and not key.startswith("validation.")
     ]
+    if not differing and list(resume.config.sources) != list(config.sources):
+        differing = ["order of sources"]  # which decides what a number that was drawn means
     if differing:
         raise TrainingError(
             f"the run in {folder} was started with another {', '.join(differing)}; resume it without --config, or "

@@ -9,8 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edge import command
 from edge.errors import PictureError
-from edge.measure import quality
+from edge.measure import accuracy, quality
 from training.metrics import BEST_PSNR_DB
 
 STRIP_HEIGHT = 160
@@ -26,22 +27,41 @@ class Validation:
     strip: np.ndarray
 
 
-def read_picture(path: Path, longest: int = 0) -> np.ndarray:
-    """A picture file as uint8 RGB (H, W, 3); reduced to `longest` pixels on its longest side unless that is 0."""
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    if picture is None:
-        raise PictureError(f"{path} is not a readable picture; mend or remove it")
-    scale = longest / max(picture.shape[:2])
-    return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if 0 < scale < 1 else picture
-
-
 def read_pair(hazy: Path, clear: Path, longest: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Both pictures of a pair; raises `PictureError` where their sizes differ."""
-    pictures = read_picture(hazy, longest), read_picture(clear, longest)
-    if pictures[0].shape != pictures[1].shape:
-        sizes = [f"{picture.shape[1]}x{picture.shape[0]}" for picture in pictures]
-        raise PictureError(f"{hazy} is {sizes[0]} pixels but {clear} is {sizes[1]}; a pair has one size")
-    return pictures
+    """Both pictures of a pair, uint8 RGB (H, W, 3) of one size.
+
+    Args:
+        longest: larger ones are reduced to so many pixels on their longest side; 0 never.
+
+    Raises:
+        PictureError: one cannot be read whole, or they differ in size.
+    """
+    whole = accuracy.read_pair((hazy, clear))
+    scale = longest / max(whole[0].shape[:2])
+    if not 0 < scale < 1:
+        return whole
+    reduced = [cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for picture in whole]
+    return reduced[0], reduced[1]
+
+
+def whole_pairs(pairs: Iterable[tuple[Path, Path]]) -> list[tuple[Path, Path]]:
+    """The pairs that can be validated on; each one that cannot is named and left out.
+
+    Raises:
+        PictureError: none is left; the message is that of the last one.
+    """
+    kept, wrong = [], None
+    for pair in pairs:
+        try:
+            accuracy.read_pair(pair)
+        except PictureError as error:
+            wrong = error
+            command.say(f"left out of the validation: {error}")
+        else:
+            kept.append(pair)
+    if wrong is not None and not kept:
+        raise wrong
+    return kept
 
 
 def validate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,10 @@ def test_every_configuration_of_the_project_is_right(path):
         ("losses.ssim", -1.0, "losses.ssim is -1.0; it is at least 0"),
         ("validation.pairs", {"a": {"fold": "0/5"}}, "validation.pairs.a.folder is missing"),
         ("name", "../x", "it names a folder"),
+        ("losses.l1", float("nan"), "losses.l1 is nan; it takes a finite number"),
+        ("seed", -1, "seed is -1; it lies in [0, 4294967295]"),
+        ("validation.pairs", {"a": {"folder": "a", "fold": "!5/5"}}, "a.fold is '!5/5'; "),
+        ("validation.pairs", {"a": {"folder": "a", "limit": -1}}, "a.limit is -1; it is at least 0"),
     ],
 )
 def test_a_mistake_is_named(key, value, told):
@@ -60,6 +65,42 @@ def test_a_mistake_is_named(key, value, told):
         parse(changed(key, value), "run.toml")
     assert str(raised.value).startswith("run.toml: ")
     assert told in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ({"kind": "pears"}, "sources.real.kind is 'pears'; did you mean 'pairs'?"),
+        ({"smalest": 0.5}, "there is no sources.real.smalest; did you mean 'smallest'?"),
+        ({"weight": "0.4"}, "sources.real.weight is '0.4'; it takes a number"),
+        ({"weight": float("nan")}, "sources.real.weight is nan; it takes a finite number"),
+        ({"weight": -1.0}, "sources.real.weight is -1.0; it is at least 0"),
+        ({"vary": "x"}, "sources.real.vary is 'x'; it takes a number"),
+        ({"smallest": 2.0}, "sources.real.smallest is 2.0; it lies in [0, 1]"),
+        ({"limit": -1}, "sources.real.limit is -1; it is at least 0"),
+        ({"leave_out": "5/5"}, "sources.real.leave_out is '5/5'; '5/5' is no fold: write k/n with k from 0 to n - 1"),
+        ({"leave_out": "abc"}, "sources.real.leave_out is 'abc'; "),
+        ({"kind": "clear", "folders": "pairs/clear"}, "sources.real.folders is 'pairs/clear'; it takes a list"),
+    ],
+)
+def test_a_mistake_in_a_source_is_named_before_anything_is_read(setting, told):
+    first = {"kind": "pairs", "folder": "pairs"} if setting.get("kind") != "clear" else {}
+    with pytest.raises(ConfigError) as raised:
+        parse(changed("sources.real", first | setting), "run.toml")
+    assert str(raised.value).startswith(f"run.toml: {told}")
+
+
+def test_pictures_too_small_for_the_quadruplets_features_are_refused():
+    table = changed("losses.quadruplet", 0.1)
+    table["training"]["size"] = [32, 8]
+    with pytest.raises(ConfigError, match=r"losses\.quadruplet a side has at least 16 pixels"):
+        parse(table, "run.toml")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_torch_does_not_take_is_refused_wherever_it_comes_from(seed):
+    with pytest.raises(ConfigError, match=f"seed is {seed}; "):
+        dataclasses.replace(parse(LEAST, "run.toml"), seed=seed)
 
 
 def test_what_is_missing_is_named():

@@ -35,3 +35,9 @@ def test_pairs_are_kept_by_name_and_number(folder):
     assert [hazy.stem for hazy, _ in kept_pairs(folder, limit=3)] == ["p0", "p2", "p4"]
     with pytest.raises(PictureError, match="no pair"):
         kept_pairs(folder, only="q")
+
+
+@pytest.mark.parametrize("fold", ["5/5", "abc", "1", "-1/5", "0/0", "!!0/5"])
+def test_a_fold_that_there_is_not_is_refused_and_not_taken_for_none(folder, fold):
+    with pytest.raises(PictureError, match="no fold"):
+        kept_pairs(folder, fold)

@@ -94,6 +94,35 @@ def test_photographs_without_a_clear_one_say_so(data):
     assert torch.isfinite(hazy).all() and torch.isnan(clear).all()
 
 
+SYNTHESIZED = ["depth", "synthetic_pairs", "clear", "aerial", "transfer"]
+
+
+@pytest.mark.parametrize("kind", SYNTHESIZED)
+def test_noise_before_the_haze_is_thinner_the_thicker_the_haze(data, kind, monkeypatch):
+    """And the answer has none."""
+    dataset = build({kind: {**TABLES[kind], "noise": 1.0}}, SIZE, 3, data)
+    samples = []
+    for most in (0.0, 0.2):
+        monkeypatch.setattr(sources, "SCENE_NOISE", most)
+        samples.append([dataset[number] for number in range(8)])
+    for (hazy, clear, haze), (noisy, still_clear, _) in zip(*samples, strict=True):
+        assert torch.equal(clear, still_clear)
+        assert not torch.equal(hazy, noisy)
+        if torch.isfinite(haze).all():  # of transferred haze nobody knows the thickness
+            assert float((noisy - hazy).std()) <= 0.2 * float(torch.exp(-haze[0]).mean()) + 0.01
+
+
+@pytest.mark.parametrize("kind", SYNTHESIZED)
+def test_jpeg_after_the_haze_leaves_its_blocks_in_the_hazy_picture_only(data, kind):
+    plain, stored = (build({kind: {**TABLES[kind], "jpeg": share}}, SIZE, 3, data) for share in (0.0, 1.0))
+    for number in range(4):
+        (hazy, clear, _), (decoded, still_clear, _) = plain[number], stored[number]
+        assert torch.equal(clear, still_clear)
+        assert 0 < float((decoded - hazy).abs().mean()) < 0.05
+        np.testing.assert_allclose(decoded * 255, (decoded * 255).round(), atol=1e-4)  # 8 bits, as a file holds them
+        assert torch.equal(decoded, stored[number][0])
+
+
 def test_samples_are_a_function_of_seed_and_number(data):
     first, second = (build(TABLES, SIZE, 7, data) for _ in range(2))
     for number in (11, 3, 11, 99):
@@ -149,8 +178,8 @@ def test_benchmark_haze_lies_in_the_ranges_of_the_benchmark():
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ({"kind": "pears", "folder": "pairs"}, "kind is one of"),
-        ({"kind": "pairs", "folder": "pairs", "wieght": 2}, "wieght"),
+        ({"kind": "pears", "folder": "pairs"}, "sources.mine.kind is 'pears'; did you mean 'pairs'"),
+        ({"kind": "pairs", "folder": "pairs", "wieght": 2}, "no sources.mine.wieght; did you mean 'weight'"),
         ({"kind": "clear", "folders": ["nowhere"]}, "nowhere"),
         ({"kind": "pairs", "folder": "pairs", "weight": 0}, "weight"),
     ],
@@ -167,6 +196,46 @@ def test_broken_pictures_are_named_at_the_start_and_the_rest_is_used(data, tmp_p
     whole = build({"mine": {"kind": "pairs", "folder": "pairs"}}, SIZE, 0, tmp_path)
     assert cut.name in capsys.readouterr().err
     assert torch.isfinite(whole[0][0]).all()
+
+
+def test_a_picture_that_was_cut_short_is_named_and_not_trained_on_half_grey(data, tmp_path, capsys):
+    shutil.copytree(data / "pairs", tmp_path / "pairs")
+    cut = tmp_path / "pairs" / "hazy" / "p0.jpg"
+    cut.with_suffix(".png").unlink()
+    content = cv2.imencode(".jpg", np.random.default_rng(2).integers(0, 255, (60, 80, 3), np.uint8))[1].tobytes()
+    cut.write_bytes(content[: len(content) // 2])
+    build({"mine": TABLES["pairs"]}, SIZE, 0, tmp_path)
+    assert f"left out: {cut} is damaged" in capsys.readouterr().err
+
+
+def test_a_scene_that_cannot_be_used_is_named_and_the_rest_is_used(data, tmp_path, capsys):
+    shutil.copytree(data / "deep", tmp_path / "deep")
+    clear, depth = tmp_path / "deep" / "clear", tmp_path / "deep" / "depth"
+    (clear / "p0.png").write_bytes(b"")
+    (depth / "p1.png").write_bytes((depth / "p1.png").read_bytes()[:60])
+    (depth / "p2.png").unlink()
+    cv2.imwrite(str(depth / "p3.png"), cv2.rotate(cv2.imread(str(depth / "p3.png")), cv2.ROTATE_90_CLOCKWISE))
+    cv2.imwrite(str(depth / "p4.png"), np.full((30, 40), 40, np.uint8))  # half as large as its scene
+    (clear / "._p5.png").write_bytes(b"what another system keeps beside a file")
+    dataset = build({"mine": TABLES["depth"]}, SIZE, 0, tmp_path)
+    told = capsys.readouterr().err.splitlines()
+    assert ["p0.png is empty" in told[0], "p1.png" in told[1], "p2.png does not exist" in told[2]] == [True] * 3
+    assert "p3.png has 60x80 pixels" in told[3] and len(told) == 4
+    assert torch.isfinite(dataset[0][0]).all()
+
+
+def test_pictures_of_two_sizes_are_no_pair_even_if_they_are_reduced_to_one(data, tmp_path, capsys):
+    shutil.copytree(data / "pairs", tmp_path / "pairs")
+    for folder, side in (("hazy", 400), ("clear", 200)):
+        cv2.imwrite(str(tmp_path / "pairs" / folder / "p0.png"), np.full((side, side, 3), 99, np.uint8))
+    build({"mine": TABLES["pairs"]}, SIZE, 0, tmp_path)
+    assert "a pair has one size" in capsys.readouterr().err
+
+
+def test_pictures_are_found_by_every_ending_that_is_read(data, tmp_path):
+    (tmp_path / "clear").mkdir()
+    cv2.imwrite(str(tmp_path / "clear" / "p.tiff"), np.full((60, 80, 3), 99, np.uint8))
+    assert build({"mine": TABLES["identity"]}, SIZE, 0, tmp_path)[0][0].shape == (3, 24, 32)
 
 
 def test_nothing_but_broken_pictures_is_an_error(data, tmp_path):

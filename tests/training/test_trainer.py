@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.training.conftest import Drawn, short_run
-from training import checkpoint
+from training import board, checkpoint
 from training.average import Average
 from training.checkpoint import CheckpointError, load_model, read_checkpoint
 from training.config import ConfigError
+from training.journal import Journal
 from training.losses import Scores
 from training.optimization import rate
 from training.trainer import Trainer, TrainingError, resumed
@@ -66,6 +70,27 @@ def test_a_run_goes_on_only_with_the_configuration_it_had(tmp_path, drawn):
     assert resumed(tmp_path, short_run(2, training={"workers": 3})).config.training.workers == 3
 
 
+def test_a_run_goes_on_only_with_its_sources_in_the_order_they_had(tmp_path, drawn):
+    sources = {name: {"kind": "pairs", "folder": name} for name in ("a", "b")}
+    Trainer(short_run(1, sources=sources), tmp_path, dataset=drawn).fit()
+    assert resumed(tmp_path, short_run(1, sources=sources))
+    with pytest.raises(TrainingError, match="another order of sources"):
+        resumed(tmp_path, short_run(1, sources=dict(reversed(sources.items()))))
+
+
+def test_a_run_goes_on_only_with_as_many_processes_as_it_had(tmp_path, drawn):
+    Trainer(short_run(1), tmp_path, dataset=drawn).fit()
+    held = resumed(tmp_path, None)
+    assert held.progress.processes == 1
+    for processes, right in ((0, True), (1, True), (2, False)):  # 0: a file from before this was kept
+        was = replace(held, progress=replace(held.progress, processes=processes))
+        if right:
+            Trainer(held.config, tmp_path, dataset=drawn, resume=was)
+        else:
+            with pytest.raises(TrainingError, match="trained by 2 processes and is resumed by 1"):
+                Trainer(held.config, tmp_path, dataset=drawn, resume=was)
+
+
 def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_weights(tmp_path):
     class Broken(Drawn):
         def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -97,6 +122,89 @@ def test_a_full_disk_is_told_and_the_checkpoint_before_is_whole(tmp_path, drawn,
     assert not list(tmp_path.glob(".*"))
 
 
+def told(folder, name: str) -> dict[int, str]:
+    """A column of a run's log, by step."""
+    with open(folder / "log.csv", newline="") as file:
+        return {int(row["step"]): row[name] for row in csv.DictReader(file)}
+
+
+def test_a_row_of_the_log_is_the_mean_since_the_row_before_whatever_is_saved_or_resumed_in_between(tmp_path, drawn):
+    def run(folder: str, **settings: int) -> dict[int, str]:
+        Trainer(short_run(12, training=settings), tmp_path / folder, dataset=drawn).fit()
+        return told(tmp_path / folder, "loss")
+
+    single = run("every step", report_every=1, save_every=5)
+    expected = {n: np.mean([float(single[step]) for step in range(n - 3, n + 1)]) for n in (4, 8, 12)}
+    rows = run("every fourth", report_every=4, save_every=3)
+    assert {n: float(loss) for n, loss in rows.items()} == pytest.approx(expected, rel=1e-4)
+
+    stopped = Trainer(short_run(12, training={"report_every": 4}), tmp_path / "b", dataset=StopsAt(5 * 4, 15))
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit()
+    again = resumed(tmp_path / "b", None)
+    Trainer(again.config, tmp_path / "b", dataset=drawn, resume=again).fit()
+    assert told(tmp_path / "b", "loss") == rows
+
+
+def test_a_term_that_some_steps_do_not_have_is_blank_there_and_not_counted_elsewhere(tmp_path, drawn):
+    """As where a batch of a distillation holds no picture with a clear one."""
+    steps = iter(range(1, 7))
+
+    def objective(model, hazy, clear, haze):
+        step, dehazed = next(steps), model(hazy)
+        if step in (1, 2, 3, 6):
+            clear.fill_(torch.nan)
+        terms = {} if step in (1, 2, 3, 6) else {"l1": torch.tensor(float(step))}
+        return Scores((dehazed - 0.5).square().mean(), terms, dehazed)
+
+    config = short_run(6, training={"report_every": 2, "channels_last": False})
+    Trainer(config, tmp_path, dataset=drawn, objective=objective).fit()
+    assert told(tmp_path, "l1") == {2: "", 4: "4", 6: "5"}
+    psnr_db = told(tmp_path, "psnr_db")
+    assert psnr_db[2] == "" and 0 < float(psnr_db[4]) < 60 and 0 < float(psnr_db[6]) < 60
+    assert len({line.count(",") for line in (tmp_path / "log.csv").read_text().splitlines()}) == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs Linux's file that is always full")
+def test_a_full_disk_costs_tensorboard_its_file_and_not_the_message(tmp_path, drawn, monkeypatch, capfd):
+    """Its own writer would print the traceback of a thread and raise over what is said about the checkpoint."""
+    opened = open
+    monkeypatch.setattr(board, "open", lambda path, mode: opened("/dev/full", mode), raising=False)
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    with pytest.raises(CheckpointError, match=r"cannot write .*: No space left on device"):
+        Trainer(short_run(2, training={"report_every": 1}), tmp_path, dataset=drawn).fit()
+    told = capfd.readouterr().err
+    assert "Traceback" not in told
+    assert told.count("TensorBoard's file") == 1 and "No space left on device" in told
+
+
+def test_rows_that_a_full_disk_left_half_written_are_dropped(tmp_path):
+    table = tmp_path / "log.csv"
+    table.write_text("step,loss\n50,0.5\n100,0.")
+    Journal(tmp_path, 100).training(100, {"loss": 0.25})
+    assert table.read_text() == "step,loss\n50,0.5\n100,0.25\n"
+    table.write_text("step,lo")
+    Journal(tmp_path, 0).training(50, {"loss": 0.5})
+    assert table.read_text() == "step,loss\n50,0.5\n"
+
+
+def test_tensorboard_reads_what_a_run_wrote(tmp_path):
+    journal = Journal(tmp_path, 0)
+    journal.training(50, {"loss": 0.5})
+    journal.validation(50, "mine", {"psnr_db": 20.0}, np.full((4, 6, 3), 99, np.uint8))
+    journal.close()
+    shown = EventAccumulator(str(tmp_path / "tensorboard"))
+    shown.Reload()
+    assert [(e.step, e.value) for e in shown.Scalars("training/loss")] == [(50, 0.5)]
+    assert [e.value for e in shown.Scalars("validation/mine/psnr_db")] == [20.0]
+    (picture,) = shown.Images("validation/mine")
+    assert (picture.height, picture.width) == (4, 6)
+
+
 def test_the_best_checkpoint_is_that_of_the_best_validation(tmp_path, drawn, pairs_folder):
     validation = {"every": 3, "pairs": {"mine": {"folder": "pairs"}}}
     best = Trainer(short_run(9, validation=validation), tmp_path / "run", data=tmp_path, dataset=drawn).fit()
@@ -110,6 +218,17 @@ def test_the_best_checkpoint_is_that_of_the_best_validation(tmp_path, drawn, pai
     assert provenance["validation"]["mine"]["psnr_db"] == pytest.approx(max(psnr_db.values()), abs=1e-3)
     assert (tmp_path / "run" / "validation" / "mine.png").is_file()
     assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+
+def test_a_validation_that_is_done_again_has_one_row(tmp_path, drawn, pairs_folder):
+    """A save lies before the validation of its step, so a run that goes on from there validates once more."""
+    config = short_run(4, validation={"every": 2, "pairs": {"mine": {"folder": "pairs"}}})
+    Trainer(config, tmp_path / "run", data=tmp_path, dataset=drawn).fit()
+    table = (tmp_path / "run" / "validation.csv").read_text()
+    assert [line.split(",")[0] for line in table.splitlines()] == ["step", "2", "4"]
+    finished = resumed(tmp_path / "run", None)
+    Trainer(config, tmp_path / "run", data=tmp_path, dataset=drawn, resume=finished).fit()
+    assert (tmp_path / "run" / "validation.csv").read_text() == table
 
 
 def test_training_lowers_the_loss(tmp_path, drawn):
@@ -149,6 +268,17 @@ def test_a_processor_without_fast_bfloat16_trains_in_float32(tmp_path, drawn, mo
 def test_float16_without_cuda_is_refused(tmp_path, drawn):
     with pytest.raises(ConfigError, match="needs a CUDA device"):
         Trainer(short_run(3, training={"precision": "fp16"}), tmp_path, dataset=drawn)
+
+
+def test_photographs_without_a_clear_one_are_refused_where_nothing_can_be_learnt_from_them(tmp_path):
+    sources = {"photographs": {"kind": "unlabelled", "folders": ["hazy"]}}
+    with pytest.raises(ConfigError, match=r"sources\.photographs has no clear pictures.*quantization\.distill"):
+        Trainer(short_run(1, sources=sources), tmp_path)
+
+
+def test_one_picture_a_step_is_refused_where_it_cannot_be_normalised(tmp_path, drawn):
+    with pytest.raises(TrainingError, match=r"training\.batch is 1"):
+        Trainer(short_run(1, training={"batch": 1}), tmp_path, dataset=drawn)
 
 
 def test_another_objective_takes_the_place_of_the_losses(tmp_path, drawn):
