@@ -91,6 +91,7 @@ def run(study: Study, arguments: argparse.Namespace) -> int:
     from training.models import nearest
     from training.places import kept_pairs
     from training.runs import scores, trained
+    from training.trainer import COMMAND
 
     for name in chosen:
         if name not in study.variants:
@@ -109,7 +110,8 @@ def run(study: Study, arguments: argparse.Namespace) -> int:
             variant, folder = study.variants[name], arguments.runs / f"seed-{seed}"
             changed = replace(variant.change(quiet), name=name, seed=seed)
             objective = variant.objective(changed, folder) if variant.objective else None
-            checkpoint = trained(changed, folder / name, arguments.data, objective)
+            made_by = study.name if objective else COMMAND
+            checkpoint = trained(changed, folder / name, arguments.data, objective, made_by)
             for test, (pairs, longest) in tests.items():
                 results[name][test].append(scores(checkpoint, pairs, "full", longest))
             write_whole(arguments.out, page(study, results, config).encode())  # what there is so far

@@ -40,18 +40,24 @@ class Progress:
 
 @dataclass(frozen=True)
 class Resume:
-    """A run that stopped: its configuration, its progress, and the tensors of its parts, by part."""
+    """A run that stopped: its configuration, its progress, and the tensors of its parts, by part.
+
+    Attributes:
+        command: that makes what it minimises; empty in a file that was written before this was kept.
+    """
 
     config: RunConfig
     progress: Progress
     parts: dict[str, dict[str, Tensor]]
     scaler: dict[str, Any]
+    command: str = ""
 
 
 def save_resume(
     path: Path,
     config: RunConfig,
     progress: Progress,
+    command: str,
     *,
     model: nn.Module,
     average: nn.Module,
@@ -65,6 +71,7 @@ def save_resume(
         tensors |= {f"optimizer.{number}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
     metadata = {
         "format": FORMAT,
+        "command": command,
         "config": config.to_json(),
         "progress": json.dumps(asdict(progress)),
         "scaler": json.dumps(scaler),
@@ -88,6 +95,7 @@ def read_resume(path: Path) -> Resume:
         Progress(**json.loads(metadata["progress"])),
         parts,
         json.loads(metadata["scaler"]),
+        metadata.get("command", ""),
     )
 
 

@@ -81,7 +81,7 @@ def run(
 
     Args:
         objective: makes what is minimised from the configuration and the run's folder; None takes its losses.
-        name: of the command, for what it says.
+        name: of the command, for what it says, and because only it goes on with the run.
     """
     command.require("torch", "train")
     from training.config import read_config
@@ -90,7 +90,7 @@ def run(
     config = read_config(arguments.config) if arguments.config else None
     resume = None
     if arguments.resume:
-        resume = resumed(arguments.resume, config)
+        resume = resumed(arguments.resume, config, name)
         config, folder = resume.config, arguments.resume
     else:
         assert config is not None
@@ -101,7 +101,7 @@ def run(
             raise EdgeError(f"{folder} holds a run already; go on with --resume {folder}, or choose another --out")
     data = data_folder(arguments.data, folder, arguments.resume is not None)
     minimised = objective(config, folder) if objective else None
-    trainer = Trainer(config, folder, data, objective=minimised, resume=resume)
+    trainer = Trainer(config, folder, data, objective=minimised, command=name, resume=resume)
     if trainer.fabric.is_global_zero:
         command.say(f"training {config.name}: {trainer.describe()}")
         remember_data(folder, data)

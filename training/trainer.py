@@ -34,6 +34,7 @@ from training.state import Progress, Resume, read_resume, restore_optimizer, sav
 from training.validation import validate
 from training.window import Window
 
+COMMAND = "training.train"  # minimises a configuration's losses and nothing else
 BEST, LAST, RESUME = "best.safetensors", "last.safetensors", "resume.safetensors"
 FREE_TO_CHANGE = ("workers", "report_every", "save_every", "stored")  # of [training]: they do not change the weights
 
@@ -51,6 +52,7 @@ class Trainer:
         data: what relative folders of the configuration are relative to.
         dataset: training pictures; None builds the configuration's sources.
         objective: what to minimise; None takes the configuration's losses. A module is moved to the device.
+        command: that makes the objective; only it may go on with the run (see `resumed`).
         resume: the state to go on from (see `read_resume`).
     """
 
@@ -62,9 +64,10 @@ class Trainer:
         *,
         dataset: Dataset | None = None,
         objective: Objective | None = None,
+        command: str = COMMAND,
         resume: Resume | None = None,
     ) -> None:
-        self.config, self.folder, self.data = config, folder, data
+        self.config, self.folder, self.data, self.command = config, folder, data, command
         training = config.training
         self.precision = usable(training.precision)
         self.fabric = joined(self.precision)
@@ -230,6 +233,7 @@ class Trainer:
                 self.folder / RESUME,
                 self.config,
                 self.progress,
+                self.command,
                 model=self.network,
                 average=self.average.module,
                 optimizer=self.optimizer.optimizer,
@@ -359,16 +363,23 @@ class Trainer:
                 signal.signal(number, handler)
 
 
-def resumed(folder: Path, config: RunConfig | None) -> Resume:
+def resumed(folder: Path, config: RunConfig | None, command: str = COMMAND) -> Resume:
     """The state of the run in a folder.
 
     Args:
         config: given anew; it may differ only in what does not change the weights.
+        command: that is to go on with it.
 
     Raises:
-        TrainingError: it differs in more; the message names what.
+        TrainingError: the configuration differs in more, or the run minimises what another command makes; the message
+            names what, or which.
     """
     resume = read_resume(folder / RESUME)
+    if resume.command and resume.command != command:
+        raise TrainingError(
+            f"the run in {folder} is one of {resume.command}, and {command} would go on with another objective; resume "
+            f"it with python -m {resume.command}"
+        )
     if config is None:
         return resume
     stored, given = _flat(asdict(resume.config)), _flat(asdict(config))

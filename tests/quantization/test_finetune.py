@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from edge.errors import EdgeError
 from quantization import finetune
 from quantization.rounding import RoundedObjective, input_ranges, rounded, rounded_layers
-from training import models
+from training import models, train
 from training.checkpoint import read_checkpoint, save_checkpoint
 
 SMALL = {"width": 8, "stem": 8, "deep": 1, "height": 24, "columns": 32}
@@ -109,20 +110,23 @@ def test_a_run_makes_a_checkpoint_of_the_same_model_and_can_be_resumed_to_the_sa
         with pytest.raises(KeyboardInterrupt):
             finetune.main([*common, "--out", str(halves)])
     assert len(calls) < 4
+    with pytest.raises(EdgeError, match=r"resume it with python -m quantization\.finetune"):
+        train.main(["--resume", str(halves)])  # would go on without the rounding
     assert finetune.main(["--resume", str(halves)]) == 0
     resumed = read_checkpoint(halves / "last.safetensors")
     assert all(torch.equal(resumed.weights[name], made.weights[name]) for name in made.weights)
 
 
 def test_a_checkpoint_without_its_run_asks_for_a_configuration(tmp_path, model):
-    from edge.errors import EdgeError
-
     path = save_checkpoint(tmp_path / "bare.safetensors", model, "grid", SMALL)
     with pytest.raises(EdgeError, match="--config"):
         finetune.main(["--model", str(path), "--data", str(tmp_path)])
 
 
-def test_a_wrong_call_ends_with_2():
+@pytest.mark.parametrize(
+    "call", [[], ["--resume", "runs/x", "--steps", "5000"], ["--resume", "runs/x", "--learning-rate", "0.01"]]
+)
+def test_a_wrong_call_ends_with_2(call):
     with pytest.raises(SystemExit) as ended:
-        finetune.main([])
+        finetune.main(call)
     assert ended.value.code == 2

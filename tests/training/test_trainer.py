@@ -66,6 +66,22 @@ def test_a_run_goes_on_only_with_the_configuration_it_had(tmp_path, drawn):
     assert resumed(tmp_path, short_run(2, training={"workers": 3})).config.training.workers == 3
 
 
+def test_a_run_goes_on_only_with_the_command_that_made_its_objective(tmp_path, drawn):
+    Trainer(short_run(2), tmp_path, dataset=drawn, command="quantization.distill").fit()
+    with pytest.raises(TrainingError, match=r"python -m quantization\.distill"):
+        resumed(tmp_path, None)
+    assert resumed(tmp_path, None, "quantization.distill").progress.step == 2
+
+
+def test_a_run_that_does_not_say_its_command_goes_on_as_before(tmp_path, drawn):
+    Trainer(short_run(2), tmp_path, dataset=drawn).fit()
+    path = tmp_path / "resume.safetensors"
+    tensors, metadata = checkpoint.read_tensors(path)
+    del metadata["command"]
+    path.write_bytes(checkpoint.tensors_to_bytes(tensors, metadata))
+    assert resumed(tmp_path, None).progress.step == 2
+
+
 def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_weights(tmp_path):
     class Broken(Drawn):
         def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
