@@ -19,7 +19,7 @@ from edge.errors import EdgeError
 from training import models, sources
 from training.average import Average
 from training.batches import Batches, Share
-from training.checkpoint import parameter_count, read_checkpoint, save_checkpoint, versions, write_whole
+from training.checkpoint import fill, parameter_count, read_checkpoint, save_checkpoint, versions, write_whole
 from training.config import RunConfig
 from training.dehazing import dehaze
 from training.journal import Journal
@@ -30,7 +30,7 @@ from training.optimization import adamw, rate
 from training.places import kept_pairs
 from training.precision import keep_dilated_depthwise_in_float32
 from training.processes import joined, usable
-from training.state import Progress, Resume, read_resume, restore_optimizer, save_resume, seed_step
+from training.state import DAMAGED, Progress, Resume, read_resume, restore_optimizer, save_resume, seed_step
 from training.validation import validate
 from training.window import Window
 
@@ -77,7 +77,7 @@ class Trainer:
         if config.model.initial and resume is None:
             self._take_initial(network)
         if resume:
-            network.load_state_dict(resume.parts["model"])
+            self._fill(network, resume.parts["model"])
         if training.channels_last:
             network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         for block in network.modules():
@@ -94,7 +94,7 @@ class Trainer:
         self.average = Average(network, training.ema)
         self.model, self.optimizer = self.fabric.setup(network, optimizer)
         if resume:
-            self.average.module.load_state_dict(resume.parts["average"])
+            self._fill(self.average.module, resume.parts["average"])
             restore_optimizer(optimizer, resume.parts["optimizer"])
             if resume.scaler:
                 self._scaler().load_state_dict(resume.scaler)
@@ -327,6 +327,9 @@ class Trainer:
         except AttributeError:
             parts = [name for name, _ in network.named_children()]
             raise TrainingError(f"{self.config.model.name} has no part {name!r}{models.nearest(name, parts)}") from None
+
+    def _fill(self, module: nn.Module, weights: dict[str, Tensor]) -> None:
+        fill(module, weights, f"{self.folder / RESUME}: {DAMAGED}: its weights do not fit the model")
 
     def _take_initial(self, network: nn.Module) -> None:
         model = self.config.model
