@@ -26,7 +26,8 @@ EXAMPLES = """examples:
 
 Each layer in turn is the only one in INT8. The folder holds sensitivity.json (all figures) and sensitivity.svg (the
 plot, where the report's packages are installed). "agreement" is the PSNR between the frames with this layer in INT8
-and the float model's: the lower, the more the layer is felt. edge.export --max-drop uses the same ranking.
+and the float model's: the lower, the more the layer is felt; 138 dB where nothing changes. Layers that the target keeps
+in float anyway are left out. edge.export --max-drop uses the same ranking.
 """
 SHOWN = 10
 

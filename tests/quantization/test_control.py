@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -19,7 +20,7 @@ from edge.bundle import Bundle
 from edge.errors import EdgeError
 from quantization import qdq, sensitivity
 from quantization.calibration import made_set
-from quantization.control import Loss, controlled, ranked
+from quantization.control import LayerLoss, Loss, controlled, ranked
 from quantization.layers import entrances, exits, heads, layers, left_out, on_levels, prelude, put_on_levels
 from targets.source import METADATA_KEY, ModelCard, SourceModel
 
@@ -184,6 +185,51 @@ def test_the_layer_with_an_outlier_is_ranked_first(source, setting):
     assert {loss.layer for loss in losses} == {"good", "bad", "after"}
     assert losses[0].layer in ("bad", "after")  # the tensor between the two is what does not fit into INT8
     assert losses[0].agreement_db < losses[-1].agreement_db - 3
+
+
+@pytest.fixture
+def imagined():
+    """Three layers, a target that keeps ``own`` in float anyway, and a loss that only ``bad`` in INT8 brings."""
+    weight = np.zeros((1, 1), np.float32)
+    tensors = [numpy_helper.from_array(weight, f"{name}.weight") for name in ("own", "good", "bad")]
+    names = ["x", "a", "b", "y"]
+    nodes = [helper.make_node("MatMul", [names[i], t.name], [names[i + 1]], t.name) for i, t in enumerate(tensors)]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1]) for name in ("x", "y")]
+
+    def build(model, target, options):
+        kept = ("own", *options.float_layers)
+        return SimpleNamespace(manifest=SimpleNamespace(notes={"float_layers": kept}), kept=kept)
+
+    def of(bundle, device):
+        return 50.0, 0.0 if "bad" in bundle.kept else 1.0, 0.0
+
+    graph = helper.make_graph(nodes, "three", ends[:1], ends[1:], tensors)
+    target = SimpleNamespace(name="imagined", mixes_precisions=True)
+    return helper.make_model(graph), target, SimpleNamespace(of=of), build
+
+
+def test_layers_that_the_target_keeps_in_float_are_not_ranked(imagined, tmp_path):
+    model, target, loss, build = imagined
+    onnx.save(model, tmp_path / "three.onnx")
+    source = SimpleNamespace(onnx=tmp_path / "three.onnx")
+    losses = ranked(source, target, targets.BuildOptions("int8"), loss, build)
+    assert {loss.layer: loss.drop_db for loss in losses} == {"good": 0.0, "bad": 1.0}
+
+
+def test_control_tries_no_layer_that_the_target_keeps_in_float(imagined):
+    _, target, loss, build = imagined
+    ranking = [LayerLoss(name, "MatMul", 1, 1, 50.0, 0.0, 0.0) for name in ("own", "bad", "good")]
+    options = targets.BuildOptions("int8", max_drop_db=0.5)
+    found = controlled(None, target, options, loss, build, lambda: ranking)
+    assert [layer.layer for layer in found.float_layers] == ["bad"]
+    assert found.builds == 2  # nothing in float beside its own, and the first of those that can be put there
+
+
+def test_frames_agree_by_more_than_what_counts_as_equal_so_that_layers_can_be_ranked(source, setting):
+    plain = export.assembled(source, targets.load("onnx"), targets.BuildOptions("fp32"))
+    agreement, drop, kept = setting[1].of(plain, "CPU")
+    assert agreement == pytest.approx(138.1, abs=0.05)  # 10 log10(255^2 / 1e-9): the same bit for bit
+    assert (drop, kept) == (0, 0)
 
 
 def test_control_leaves_the_fewest_layers_in_float(source, setting, monkeypatch):
