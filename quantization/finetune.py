@@ -62,7 +62,8 @@ def main(argv: list[str] | None = None) -> int:
     learning_rate = LEARNING_RATE if arguments.learning_rate is None else arguments.learning_rate
     if steps < 1 or not 0 < learning_rate < 1:
         parser().error("--steps is 1 or more, and --learning-rate lies between 0 and 1")
-    command.require("torch", "train")
+    for module in ("torch", "onnx", "onnxscript"):
+        command.require(module, "train")
     from training.trainer import RESUME, Trainer, resumed
 
     if arguments.resume:
