@@ -15,6 +15,8 @@ from training.losses import Objective
 from training.trainer import COMMAND, LAST, RESUME, Trainer, resumed
 from training.validation import read_pair
 
+ANOTHER = "give the --config and the --steps that it had, or other --runs"
+
 
 def trained(
     config: RunConfig, folder: Path, data: Path, objective: Objective | None = None, name: str = COMMAND
@@ -26,7 +28,7 @@ def trained(
     Args:
         name: of the command that makes the objective.
     """
-    resume = resumed(folder, config, name) if (folder / RESUME).is_file() else None
+    resume = resumed(folder, config, name, ANOTHER) if (folder / RESUME).is_file() else None
     if resume is None or resume.progress.step < config.training.steps:
         trainer = Trainer(config, folder, data, objective=objective, command=name, resume=resume)
         command.say(f"{folder.name}: {trainer.describe()}")

@@ -37,6 +37,7 @@ from training.window import Window
 COMMAND = "training.train"  # minimises a configuration's losses and nothing else
 BEST, LAST, RESUME = "best.safetensors", "last.safetensors", "resume.safetensors"
 FREE_TO_CHANGE = ("workers", "report_every", "save_every", "stored")  # of [training]: they do not change the weights
+ADVICE = "resume it without --config, or start a new run with another --out"
 
 
 class TrainingError(EdgeError):
@@ -366,12 +367,13 @@ class Trainer:
                 signal.signal(number, handler)
 
 
-def resumed(folder: Path, config: RunConfig | None, command: str = COMMAND) -> Resume:
+def resumed(folder: Path, config: RunConfig | None, command: str = COMMAND, advice: str = ADVICE) -> Resume:
     """The state of the run in a folder.
 
     Args:
         config: given anew; it may differ only in what does not change the weights.
         command: that is to go on with it.
+        advice: how the message about a configuration that differs ends.
 
     Raises:
         TrainingError: the configuration differs in more, or the run minimises what another command makes; the message
@@ -393,10 +395,7 @@ def resumed(folder: Path, config: RunConfig | None, command: str = COMMAND) -> R
         if stored.get(key) != given.get(key) and key not in free and not key.startswith("validation.")
     ]
     if differing:
-        raise TrainingError(
-            f"the run in {folder} was started with another {', '.join(differing)}; resume it without --config, or "
-            "start a new run with another --out"
-        )
+        raise TrainingError(f"the run in {folder} was started with another {', '.join(differing)}; {advice}")
     return replace(resume, config=config)
 
 
