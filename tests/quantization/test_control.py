@@ -126,6 +126,7 @@ def test_putting_the_picture_on_levels_leaves_the_answer_as_it_was_within_the_bo
     after = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"picture": picture})
 
     assert prelude(model).white == pytest.approx(127 * 2 / 255)
+    assert {i.name for i in model.graph.initializer} <= {name for node in model.graph.node for name in node.input}
     for ours, theirs in zip(after, before, strict=True):
         assert np.abs(ours - theirs).max() < 0.02  # zeros beyond the border stand for half a level more
         assert np.abs(ours - theirs).mean() < 1e-3
