@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -323,6 +325,17 @@ def test_sensitivity_ranks_the_layers_in_words_figures_and_a_plot(ranking):
 
     texts = ["".join(e.itertext()) for e in ElementTree.parse(out / "sensitivity.svg").iter() if e.tag.endswith("text")]
     assert [text for text in texts if text in names] == names  # a bar each, in the ranking's order
+
+
+def test_a_ranking_that_cannot_be_written_whole_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    losses = [LayerLoss("only", "Conv", 1, 1, 50.0, 0.0, 0.0)]
+    with pytest.raises(EdgeError, match="No space left"):
+        sensitivity._write(tmp_path / "out", losses, {"model": "m", "data": "d"})
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_without_altair_sensitivity_says_how_to_get_the_plot(source, pairs, tmp_path, monkeypatch, capsys):
