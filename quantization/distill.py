@@ -75,4 +75,5 @@ def _objective(config: RunConfig, folder: Path, teachers: Sequence[Path]) -> Obj
 
 
 if __name__ == "__main__":
+    train.keep_memory()
     sys.exit(command.run(main))

@@ -224,4 +224,5 @@ STUDY = Study(
 
 
 if __name__ == "__main__":
+    train.keep_memory()
     sys.exit(command.run(main))

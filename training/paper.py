@@ -127,4 +127,5 @@ What differs from the paper, and why:
 
 
 if __name__ == "__main__":
+    train.keep_memory()
     sys.exit(command.run(main))
