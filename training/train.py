@@ -1,4 +1,4 @@
-"""Train a model: `python -m training.train --config training/configs/edge-s.toml --data PICTURES`."""
+"""Train a model: `python -m training.train --config training/configs/second.toml --data PICTURES`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 examples:
-  python -m training.train --config training/configs/edge-s.toml --data pictures
-  python -m training.train --resume runs/edge-s                   # goes on exactly where it stopped
-  torchrun --nproc-per-node 4 -m training.train --config training/configs/draco.toml --data pictures
+  python -m training.train --config training/configs/second.toml --data pictures
+  python -m training.train --resume runs/second                   # goes on exactly where it stopped
+  torchrun --nproc-per-node 4 -m training.train --config training/configs/second.toml --data pictures
+
+A configuration whose model.initial names a checkpoint starts from it; the head of the file says which commands make it.
 
 The run's folder (runs/NAME, or --out) holds best.safetensors and last.safetensors (averaged weights), log.csv,
 validation.csv, validation/ (pictures), tensorboard/ and resume.safetensors. Ctrl-C and SIGTERM save and stop.

@@ -220,8 +220,12 @@ class Trainer:
         raise TrainingError(
             f"the {what} is {value} at step {step + 1}, on samples {indices[0]} to {indices[-1]} of seed "
             f"{self.config.seed}; "
-            + (f"{kept} keeps the weights of step {self._saved_step()}" if kept.is_file() else "nothing was saved yet")
-            + ". Lower training.learning_rate or training.clip, or train in fp32"
+            + (
+                f"{kept} keeps the weights of step {self._saved_step()}: start a new run from them (model.initial)"
+                if kept.is_file()
+                else "nothing was saved yet: start a new run"
+            )
+            + " with a lower training.learning_rate or training.clip, or in fp32; --resume would come here again"
         )
 
     # saving and validating --------------------------------------------------------------------------------------------
@@ -334,6 +338,11 @@ class Trainer:
 
     def _take_initial(self, network: nn.Module) -> None:
         model = self.config.model
+        if not Path(model.initial).exists():
+            raise TrainingError(
+                f"model.initial: {model.initial} does not exist; the head of the configuration's file may say which "
+                "command makes it, and without model.initial a run starts from nothing"
+            )
         checkpoint = read_checkpoint(model.initial)
         part = self._part(network, model.initial_part)
         try:

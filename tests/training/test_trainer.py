@@ -122,7 +122,9 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_weights(tmp_p
             return hazy * (float("nan") if index == 22 else 1), *rest
 
     config = short_run(20, training={"save_every": 3})
-    with pytest.raises(TrainingError, match=r"loss is nan at step 6, on samples 20 to 23 of seed 0.*step 3"):
+    with pytest.raises(
+        TrainingError, match=r"loss is nan at step 6, on samples 20 to 23 of seed 0.*step 3: start a new run from"
+    ):
         Trainer(config, tmp_path, dataset=Broken()).fit()
     saved = read_checkpoint(tmp_path / "last.safetensors")
     assert saved.provenance["step"] == 3
