@@ -144,6 +144,8 @@ def test_a_constant_that_others_take_too_stays_for_them_as_it_was(source):
     mean.input[0] = "b"
     model.graph.initializer.append(numpy_helper.from_array(np.float32(0.5), "half"))
     model.graph.initializer.append(numpy_helper.from_array(np.zeros(8, np.float32), "good.bias"))
+    for name in ("half", "good.bias"):
+        model.graph.node.append(helper.make_node("Identity", [name], [f"{name} too"], f"{name} taken"))
     put_on_levels(model)
 
     stored = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
