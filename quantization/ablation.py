@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge import command
-from training import ablation
+from edge.errors import EdgeError
+from training import ablation, train
 from training.ablation import Study, Variant, changed, without
 
 if TYPE_CHECKING:
@@ -18,11 +19,11 @@ if TYPE_CHECKING:
 EXAMPLES = """\
 examples:
   python -m quantization.ablation --data pictures                              # all of it, three seeds
-  python -m quantization.ablation --data pictures --only recipe no-real --seeds 2
+  python -m quantization.ablation --data pictures --only recipe no-real --seeds 2 --out out/two.md
   python -m quantization.ablation --data pictures --steps 50 --out out/quick.md      # a quick look
 
-Each run goes on where it stopped. The teacher is the first of them, trained on the same pictures, so that it has not
-seen the places that are kept for measuring either.
+Each run goes on where it stopped; with other --steps or another --config give other --runs too. The teacher is the
+first of them, trained on the same pictures, so that it has not seen the places that are kept for measuring either.
 """
 TEACHER, TEACHERS_WIDTH = "teacher", 36
 SYNTHESIS = ("transfer", "depth", "synthetic_pairs", "clear", "aerial")
@@ -30,7 +31,7 @@ SYNTHESIS = ("transfer", "depth", "synthetic_pairs", "clear", "aerial")
 
 def main(argv: list[str] | None = None) -> int:
     description = "Train variants of the edge model's recipe, each with several seeds, and write what each is worth."
-    return ablation.run(STUDY, ablation.parser(STUDY, description, EXAMPLES).parse_args(argv))
+    return ablation.run(STUDY, ablation.parser(STUDY, description, EXAMPLES), argv)
 
 
 def _wide(config: RunConfig) -> RunConfig:
@@ -51,7 +52,10 @@ def _objective(config: RunConfig, runs: Path) -> Objective:
     from training.checkpoint import load_model
     from training.trainer import LAST
 
-    return DistillationObjective(config, [load_model(runs / TEACHER / LAST)])
+    teacher = runs / TEACHER / LAST
+    if not teacher.is_file():
+        raise EdgeError(f"{teacher} does not exist; run {TEACHER} first: name it in --only too")
+    return DistillationObjective(config, [load_model(teacher)])
 
 
 STUDY = Study(
@@ -82,4 +86,5 @@ STUDY = Study(
 
 
 if __name__ == "__main__":
+    train.keep_memory()
     sys.exit(command.run(main))

@@ -20,7 +20,7 @@ from edge import command
 from edge.dehazer import Dehazer
 from edge.errors import EdgeError
 from edge.measure.quality import psnr_db
-from quantization.layers import Layer, heads, layers
+from quantization.layers import Layer, layers
 
 if TYPE_CHECKING:
     from edge.bundle import Bundle
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
 Build = Callable[["SourceModel", "Target", "BuildOptions"], "Bundle"]
-BEST_DB = 60.0  # a quarter of a grey level: closer than that counts as equal
+BEST_DB = 60.0  # to a clear picture: a quarter of a grey level, closer than that counts as equal
+LEAST_SQUARE = 1e-9  # of a difference in grey levels: frames that are alike bit for bit agree by 138 dB
 LARGEST_SIDE = 640
 MOST_PAIRS = 24
 TRIED_BACK = 6
@@ -42,7 +43,8 @@ class LayerLoss:
     Attributes:
         layer: its name, see `quantization.layers`.
         operator, parameters, macs: of the layer.
-        agreement_db: PSNR between the frames with this layer in INT8 and all in float; the lower, the worse.
+        agreement_db: PSNR between the frames with this layer in INT8 and all in float; the lower, the worse. 138 where
+            they are the same.
         drop_db: loss of PSNR to the clear pictures, mean over pairs; may be negative by chance.
         kept_drop_db: the same for clear pictures that should stay as they are.
     """
@@ -104,7 +106,7 @@ class Loss:
             for ours, theirs in zip(frames, self._frames, strict=True)
             for a, b in zip(ours, theirs, strict=True)
         ]
-        agreement = min(BEST_DB, 10 * np.log10(255**2 / max(float(np.mean(squares)), 1e-9)))
+        agreement = 10 * np.log10(255**2 / max(float(np.mean(squares)), LEAST_SQUARE))  # not capped: it ranks layers
         haze, kept = self._psnrs(frames)
         return float(agreement), self._haze - haze, self._kept - kept
 
@@ -123,9 +125,10 @@ def ranked(
     """Every layer that the target puts into INT8, the one that hurts most first: each alone, all others in float."""
     import onnx
 
-    graph = onnx.load(model.onnx)
-    found = [layer for layer in layers(graph) if model.card.kind != "grid" or layer.name not in heads(graph)]
-    names = [layer.name for layer in layers(graph)]
+    every = layers(onnx.load(model.onnx))
+    kept = _float_layers(build(model, target, replace(options, say=lambda line: None)))
+    found = [layer for layer in every if layer.name not in kept]
+    names = [layer.name for layer in every]
     losses = []
     for layer in command.progress(found, len(found), "layer"):
         others = tuple(name for name in names if name != layer.name)
@@ -162,7 +165,8 @@ def controlled(
             "or take --precision fp16"
         )
     options.say(f"INT8 loses {tried.drop(()):.3f} dB, more than {limit}: looking for the layers that hurt")
-    losses = rank()
+    kept_anyway = _float_layers(tried.bundle(()))
+    losses = [loss for loss in rank() if loss.layer not in kept_anyway]
     names = tuple(loss.layer for loss in losses)
     count = 1
     while count < len(names) and tried.drop(names[:count]) > limit:
@@ -207,12 +211,20 @@ class _Tried:
                 self._say(f"{len(kept)} layers in float: {self._drops[kept]:+.3f} dB lost")
         return self._drops[kept]
 
+    def bundle(self, kept: tuple[str, ...]) -> Bundle:
+        return self._bundles[kept]
+
     def best(self) -> tuple[tuple[str, ...], float]:
         kept = min(self._drops, key=self._drops.__getitem__)
         return kept, self._drops[kept]
 
     def result(self, kept: tuple[str, ...], losses: tuple[LayerLoss, ...]) -> Controlled:
         return Controlled(self._bundles[kept], self.drop(kept), losses, len(self._drops))
+
+
+def _float_layers(bundle: Bundle) -> set[str]:
+    """Names of the layers that an artefact's target left in float."""
+    return set(bundle.manifest.notes.get("float_layers", ()))
 
 
 def _loss(layer: Layer, agreement: float, drop: float, kept: float) -> LayerLoss:

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 examples:
-  python -m quantization.distill --teacher runs/draco/best.safetensors --config training/configs/edge-s.toml --data DATA
+  python -m quantization.distill --teacher edge/models/full.safetensors --config training/configs/second.toml \\
+      --data DATA
   python -m quantization.distill --teacher A.safetensors --teacher B.safetensors --config C.toml   # their mean
-  python -m quantization.distill --resume runs/edge-s
+  python -m quantization.distill --resume runs/second
 
 The configuration is that of training.train; its table [distillation] says how much the teachers count:
   picture = 0.5          mean absolute difference to the teachers' picture
@@ -75,4 +76,5 @@ def _objective(config: RunConfig, folder: Path, teachers: Sequence[Path]) -> Obj
 
 
 if __name__ == "__main__":
+    train.keep_memory()
     sys.exit(command.run(main))

@@ -30,6 +30,7 @@ for both checkpoints. Most models do not need this: see what edge.export says th
 NAME = "quantization.finetune"
 NOTE = "float-model.txt"  # in the run's folder, so that it can be resumed without naming it again
 CALIBRATION_PICTURES = 100
+STEPS, LEARNING_RATE = 1000, 1e-4
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,8 +43,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--model", type=Path, metavar="FILE", help="the float checkpoint (.safetensors)")
     made.add_argument("--config", type=Path, metavar="FILE", help="another configuration than the checkpoint's own run")
     made.add_argument("--data", type=Path, metavar="DIR", help="what its folders are relative to (default: here)")
-    made.add_argument("--steps", type=int, default=1000, metavar="N", help="(default: 1000)")
-    made.add_argument("--learning-rate", type=float, default=1e-4, metavar="R", help="(default: 1e-4)")
+    made.add_argument("--steps", type=int, metavar="N", help="(default: 1000)")
+    made.add_argument("--learning-rate", type=float, metavar="R", help="(default: 1e-4)")
     made.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/NAME-int8)")
     made.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in this folder")
     return made
@@ -55,13 +56,18 @@ def main(argv: list[str] | None = None) -> int:
         parser().error("give --model FILE, the checkpoint to fine-tune, or --resume DIR to go on")
     if arguments.resume and (arguments.model or arguments.config or arguments.out not in (None, arguments.resume)):
         parser().error("--resume goes on in the run's own folder with its own model; leave the others away")
-    if arguments.steps < 1 or not 0 < arguments.learning_rate < 1:
+    if arguments.resume and (arguments.steps, arguments.learning_rate) != (None, None):
+        parser().error("--resume goes on with the run's own --steps and --learning-rate; leave them away")
+    steps = STEPS if arguments.steps is None else arguments.steps
+    learning_rate = LEARNING_RATE if arguments.learning_rate is None else arguments.learning_rate
+    if steps < 1 or not 0 < learning_rate < 1:
         parser().error("--steps is 1 or more, and --learning-rate lies between 0 and 1")
-    command.require("torch", "train")
+    for module in ("torch", "onnx", "onnxscript"):
+        command.require(module, "train")
     from training.trainer import RESUME, Trainer, resumed
 
     if arguments.resume:
-        resume, folder = resumed(arguments.resume, None), arguments.resume
+        resume, folder = resumed(arguments.resume, None, NAME), arguments.resume
         config = resume.config
         note = folder / NOTE
         if not note.is_file():
@@ -69,12 +75,12 @@ def main(argv: list[str] | None = None) -> int:
         model = Path(note.read_text(encoding="utf-8").strip())
     else:
         resume, model = None, arguments.model.resolve()
-        config = finetuning(model, arguments.config, arguments.steps, arguments.learning_rate)
+        config = finetuning(model, arguments.config, steps, learning_rate)
         folder = arguments.out or Path("runs") / config.name
         if (folder / RESUME).exists():
             raise EdgeError(f"{folder} holds a run already; go on with --resume {folder}, or choose another --out")
     data = train.data_folder(arguments.data, folder, resume is not None)
-    trainer = Trainer(config, folder, data, objective=objective(config, model), resume=resume)
+    trainer = Trainer(config, folder, data, objective=objective(config, model), command=NAME, resume=resume)
     if trainer.fabric.is_global_zero:
         from training.checkpoint import write_whole
 

@@ -135,6 +135,9 @@ def put_on_levels(model: Any) -> None:
     move(shift, 1, moved)
     for node in inner:
         move(node, 2, moved * numpy_helper.to_array(stored[node.input[1]]).sum((1, 2, 3)))
+    taken = {name for node in model.graph.node for name in node.input}
+    for name in stored.keys() - taken:  # runtimes warn of constants that nothing takes
+        model.graph.initializer.remove(stored[name])
 
 
 def heads(model: Any) -> tuple[str, ...]:

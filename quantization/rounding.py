@@ -1,5 +1,8 @@
 """INT8 arithmetic imitated in torch, so that a model can learn with its rounding.
 
+Targets do not all round the same layers (docs/int8.md). What openvino and onnx both leave in float is float here too;
+rpi rounds that as well, openvino leaves the first layers in float beside it, and jetson the fine ones.
+
 Weights are rounded by output channel around 0, inputs of layers by tensor with a zero point, as the targets do it.
 Rounding passes gradients on unchanged within a range and stops them outside (straight-through estimator, Jacob et al.
 2018). Ranges come from calibration pictures and stay; a batch normalisation keeps its statistics, so that folding it
@@ -8,6 +11,7 @@ into the convolution before it changes nothing of what was learnt: it only scale
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,19 +24,27 @@ from torch import Tensor, nn
 from training.losses import Objective, Scores
 
 LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
-GRID_HEADS = ("cell", "airlight", "finesse")  # stay float on every target, see `targets`
+HEADS = ("cell", "airlight", "finesse")  # a grid network's last layers; `fuse` makes one of those of several
 LEAST_SPAN = 1 / 64
 Range = tuple[float, float]
 
 
 def rounded_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """The layers that targets put into INT8, by name, in a fixed order."""
-    grid = hasattr(model, "predict")
-    return [
-        (name, module)
-        for name, module in model.named_modules()
-        if isinstance(module, LAYERS) and not (grid and name in GRID_HEADS)
-    ]
+    """The layers that the onnx target puts into INT8, by name, in a fixed order."""
+    kept = _float_layers(model) if hasattr(model, "predict") else set()
+    return [(name, module) for name, module in model.named_modules() if isinstance(module, LAYERS) and name not in kept]
+
+
+def _float_layers(model: Any) -> set[str]:
+    """Names of a grid model's layers that openvino and onnx leave in float: those of its exported graph, where the last
+    layers of several networks may have become one."""
+    from quantization.layers import exits, heads, pooled
+    from training.tracing import Predict, traced
+
+    fused = copy.deepcopy(model).eval().fuse()
+    graph = traced(Predict(fused), torch.zeros(1, 3, *model.size), ["cell", "airlight"])
+    inner = {name for name, _ in model.named_modules() if name.rpartition(".")[2] in HEADS}
+    return {*heads(graph), *exits(graph), *pooled(graph), *inner}
 
 
 @torch.no_grad()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import targets
 from edge import command, export
 from edge.errors import EdgeError
+from edge.pictures import whole_file
 
 if TYPE_CHECKING:
     from quantization.control import LayerLoss
@@ -26,7 +26,8 @@ EXAMPLES = """examples:
 
 Each layer in turn is the only one in INT8. The folder holds sensitivity.json (all figures) and sensitivity.svg (the
 plot, where the report's packages are installed). "agreement" is the PSNR between the frames with this layer in INT8
-and the float model's: the lower, the more the layer is felt. edge.export --max-drop uses the same ranking.
+and the float model's: the lower, the more the layer is felt; 138 dB where nothing changes. Layers that the target keeps
+in float anyway are left out. edge.export --max-drop uses the same ranking.
 """
 SHOWN = 10
 
@@ -126,12 +127,11 @@ def _write(out: Path, losses: Sequence[LayerLoss], about: dict[str, Any]) -> Non
         contents["sensitivity.svg"] = picture
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            beside = out / f".{name}.{os.getpid()}"
-            beside.write_text(content, encoding="utf-8")
-            beside.replace(out / name)
     except OSError as error:
         raise EdgeError(f"cannot write {out}: {error.strerror or error}") from error
+    for name, content in contents.items():
+        with whole_file(out / name) as file:
+            file.write(content.encode())
 
 
 if __name__ == "__main__":

@@ -12,20 +12,23 @@ from typing import TYPE_CHECKING, Any
 
 from edge import command
 from edge.errors import EdgeError
+from training import train
 
 if TYPE_CHECKING:
     from training.config import RunConfig
     from training.losses import Objective
 
+SEEDS = 3
 Results = dict[str, dict[str, list[dict[str, float]]]]
 """Scores by variant and test, one for each seed."""
 EXAMPLES = """\
 examples:
   python -m training.ablation --data pictures                              # all of it, three seeds
-  python -m training.ablation --data pictures --only full no-quadruplet --seeds 2
+  python -m training.ablation --data pictures --only full no-quadruplet --seeds 2 --out out/two.md
   python -m training.ablation --data pictures --steps 50 --out out/quick.md      # a quick look
 
-Each run goes on where it stopped. What is measured: the configuration's validation pairs, whole pictures.
+Each run goes on where it stopped; with other --steps or another --config give other --runs too. What is measured: the
+configuration's validation pairs, whole pictures.
 """
 
 
@@ -70,31 +73,50 @@ def parser(study: Study, description: str, examples: str) -> argparse.ArgumentPa
         "--config", type=Path, default=study.recipe, metavar="FILE", help=f"(default: {_shown(study.recipe)})"
     )
     made.add_argument("--only", nargs="+", metavar="NAME", help=f"some of: {', '.join(study.variants)}")
-    made.add_argument("--seeds", type=int, default=3, metavar="N", help="(default: 3)")
-    made.add_argument("--steps", type=int, metavar="N", help="of each training, instead of the configuration's")
+    made.add_argument("--seeds", type=whole_number, default=SEEDS, metavar="N", help=f"(default: {SEEDS})")
+    made.add_argument(
+        "--steps", type=whole_number, metavar="N", help="of each training, instead of the configuration's"
+    )
     made.add_argument("--runs", type=Path, default=runs, metavar="DIR", help=f"(default: {runs})")
-    made.add_argument("--out", type=Path, default=study.out, metavar="FILE", help=f"(default: {study.out})")
+    made.add_argument("--out", type=Path, metavar="FILE", help=f"(default for the whole table: {study.out})")
     return made
+
+
+def whole_number(text: str) -> int:
+    """Of seeds or steps, as an option's value."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return int(text)
 
 
 def main(argv: list[str] | None = None) -> int:
     description = "Train variants of the full model's recipe, each with several seeds, and write what each is worth."
-    return run(STUDY, parser(STUDY, description, EXAMPLES).parse_args(argv))
+    return run(STUDY, parser(STUDY, description, EXAMPLES), argv)
 
 
-def run(study: Study, arguments: argparse.Namespace) -> int:
-    """Train what is not trained yet, seed by seed, and write the table after each variant."""
-    chosen = arguments.only or list(study.variants)
+def run(study: Study, made: argparse.ArgumentParser, argv: list[str] | None) -> int:
+    """Train what is not trained yet, seed by seed, and write the table after each variant.
+
+    Args:
+        made: the command's `parser`.
+    """
+    arguments = made.parse_args(argv)
     command.require("torch", "train")
     from training.checkpoint import write_whole
     from training.config import read_config
     from training.models import nearest
     from training.places import kept_pairs
     from training.runs import scores, trained
+    from training.trainer import COMMAND
 
-    for name in chosen:
+    for name in arguments.only or ():
         if name not in study.variants:
             raise EdgeError(f"there is no variant {name!r}{nearest(name, study.variants)}")
+    whole = (arguments.only, arguments.steps, arguments.seeds, arguments.config) == (None, None, SEEDS, study.recipe)
+    if arguments.out is None and not whole:
+        made.error(f"{study.out} holds the whole table; say with --out where this other one goes")
+    out = arguments.out or study.out
+    chosen = [name for name in study.variants if name in (arguments.only or study.variants)]
     config = read_config(arguments.config)
     if arguments.steps:
         config = replace(config, training=replace(config.training, steps=arguments.steps))
@@ -102,6 +124,8 @@ def run(study: Study, arguments: argparse.Namespace) -> int:
         name: (kept_pairs(arguments.data / pairs.folder, pairs.fold, pairs.only, pairs.limit), pairs.longest)
         for name, pairs in config.validation.pairs.items()
     }
+    if not tests:
+        raise EdgeError(f"{arguments.config} names no pairs to measure on; give it a table [validation.pairs.NAME]")
     quiet = replace(config, validation=replace(config.validation, pairs={}))
     results: Results = {name: {test: [] for test in tests} for name in chosen}
     for seed in range(arguments.seeds):
@@ -109,12 +133,13 @@ def run(study: Study, arguments: argparse.Namespace) -> int:
             variant, folder = study.variants[name], arguments.runs / f"seed-{seed}"
             changed = replace(variant.change(quiet), name=name, seed=seed)
             objective = variant.objective(changed, folder) if variant.objective else None
-            checkpoint = trained(changed, folder / name, arguments.data, objective)
+            made_by = study.name if objective else COMMAND
+            checkpoint = trained(changed, folder / name, arguments.data, objective, made_by)
             for test, (pairs, longest) in tests.items():
                 results[name][test].append(scores(checkpoint, pairs, "full", longest))
-            write_whole(arguments.out, page(study, results, config).encode())  # what there is so far
+            write_whole(out, page(study, results, config).encode())  # what there is so far
             write_whole(arguments.runs / "results.json", (json.dumps(results, indent=2) + "\n").encode())
-    print(arguments.out)
+    print(out)
     return 0
 
 
@@ -199,4 +224,5 @@ STUDY = Study(
 
 
 if __name__ == "__main__":
+    train.keep_memory()
     sys.exit(command.run(main))

@@ -40,6 +40,7 @@ class Checkpoint:
         weights: the module's state, name to tensor.
         provenance: who made it from what, JSON types only: command, steps, data, scores, versions.
         sha256: digest of the file.
+        path: of the file, for messages; None for one that lies in memory.
     """
 
     model: str
@@ -47,20 +48,34 @@ class Checkpoint:
     weights: Mapping[str, Tensor]
     provenance: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
+    path: Path | None = None
 
     def build(self) -> nn.Module:
         """The module with its weights, in eval mode, on the CPU.
 
         Raises:
-            CheckpointError: the weights are not those of this model and configuration.
+            CheckpointError: there is no such model, or the weights are not those of this model and configuration.
         """
-        module = models.build(self.model, self.configuration)
+        where = f"{self.path}: " if self.path else ""
         try:
-            module.load_state_dict(dict(self.weights))
-        except RuntimeError as error:
-            problem = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-            raise CheckpointError(f"the weights do not fit model {self.model!r} as configured: {problem}") from None
+            module = models.build(self.model, self.configuration)
+        except EdgeError as error:
+            raise CheckpointError(f"{where}{error}") from None
+        fill(module, self.weights, f"{where}the weights do not fit model {self.model!r} as configured")
         return module.eval()
+
+
+def fill(module: nn.Module, weights: Mapping[str, Tensor], problem: str) -> None:
+    """Give a module the weights of a file, each in the module's own dtype.
+
+    Raises:
+        CheckpointError: one is missing, left over or of another shape; the message is `problem`, and which.
+    """
+    try:
+        module.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        _, *found = str(error).splitlines()
+        raise CheckpointError(": ".join([problem, *(line.strip() for line in found[:1])])) from None
 
 
 def save_checkpoint(
@@ -109,11 +124,14 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     try:
         configuration, provenance = json.loads(metadata["configuration"]), json.loads(metadata["provenance"])
         model = metadata["model"]
+        objects = {"configuration": configuration, "provenance": provenance, "run": _run(provenance)}
+        if wrong := [name for name, value in objects.items() if not isinstance(value, dict)]:
+            raise ValueError(f"{wrong[0]} is no JSON object")
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"{path}: its metadata is damaged ({error}); take another copy") from None
     with open(path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Checkpoint(model, configuration, weights, provenance, digest)
+    return Checkpoint(model, configuration, weights, provenance, digest, path)
 
 
 def load_model(path: str | Path) -> nn.Module:
@@ -122,11 +140,7 @@ def load_model(path: str | Path) -> nn.Module:
     Raises:
         CheckpointError: the file is missing, damaged, foreign, or does not fit its model.
     """
-    try:
-        return read_checkpoint(path).build()
-    except CheckpointError as error:
-        message = str(error)
-        raise CheckpointError(message if str(path) in message else f"{path}: {message}") from None
+    return read_checkpoint(path).build()
 
 
 def tensors_to_bytes(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bytes:
@@ -186,6 +200,11 @@ def write_whole(path: str | Path, content: bytes) -> None:
     finally:
         if beside is not None:
             Path(beside).unlink(missing_ok=True)
+
+
+def _run(provenance: Any) -> Any:
+    """What a provenance says of the run, which it need not."""
+    return provenance.get("run", {}) if isinstance(provenance, dict) else {}
 
 
 def _stored(tensor: Tensor, dtype: torch.dtype | None) -> Tensor:

@@ -44,11 +44,12 @@ def main(argv: list[str] | None = None) -> int:
     for path, one in zip(arguments.checkpoints, held, strict=True):
         if one.model != "grid":
             raise EdgeError(f"{path} holds a {one.model!r}; a committee is of edge models ('grid')")
+    members = [one.build() for one in held]
     settings = [{k: v for k, v in one.configuration.items() if k != "mirrored"} for one in held]
     configuration = {"members": settings, "mirrored": arguments.mirrored}
     model = models.build("committee", configuration)
     model.load_state_dict(
-        {f"members.{number}.{name}": tensor for number, one in enumerate(held) for name, tensor in one.weights.items()}
+        {f"members.{number}.{name}": t for number, one in enumerate(members) for name, t in one.state_dict().items()}
     )
     provenance = {"committee_of": [dict(one.provenance) for one in held]}
     print(save_checkpoint(arguments.out, model, "committee", configuration, provenance))

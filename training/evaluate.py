@@ -65,6 +65,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
+    if arguments.threads is not None and arguments.threads < 1:
+        parser().error(f"--threads is 1 or more, not {arguments.threads}")
     pairs = [pair for pair in _pairs(arguments.data, arguments.kept) if pair[0].name.startswith(arguments.only)]
     if not pairs:
         raise EdgeError(f"no picture in {arguments.data} has a name that begins with {arguments.only!r}")

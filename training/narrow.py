@@ -9,9 +9,11 @@ that read the channel, summed over batches. Channels that are added to each othe
 from __future__ import annotations
 
 import argparse
+import inspect
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge import command
 from edge.errors import EdgeError
@@ -48,6 +50,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
+    if arguments.batches < 1:
+        parser().error(f"--batches is 1 or more, not {arguments.batches}")
     command.require("torch", "train")
     from training.checkpoint import read_checkpoint, save_checkpoint
     from training.config import read_config
@@ -58,16 +62,49 @@ def main(argv: list[str] | None = None) -> int:
     model = checkpoint.build()
     if not isinstance(model, GridNet):
         raise EdgeError(f"{arguments.checkpoint} is a {checkpoint.model} model; only edge models are made narrower")
+    configuration = narrower_configuration(config, checkpoint.configuration)
     matters = importance(model, config, arguments.data, arguments.batches)
-    configuration = {**checkpoint.configuration, **_widths(config)}
     narrower = narrowed(model, GridNet(**configuration), matters)
     provenance = {"narrowed_from": checkpoint.provenance, "batches": arguments.batches}
     print(save_checkpoint(arguments.out, narrower, "grid", configuration, provenance))
     return 0
 
 
-def _widths(config: RunConfig) -> dict[str, int]:
-    return {key: config.model.configuration[key] for key in ("width", "stem") if key in config.model.configuration}
+def narrower_configuration(config: RunConfig, wide: Mapping[str, Any]) -> dict[str, Any]:
+    """The wider model's, with the width and the stem that the narrower one's training names.
+
+    Raises:
+        EdgeError: that trains another kind of model, a wider one, or one with other layers; these it may have where
+            its `model.initial_lacks` says that they start fresh.
+    """
+    from training import models
+
+    if config.model.name != "grid":
+        raise EdgeError(f"--config trains a {config.model.name!r}; give that of a narrower edge model ('grid')")
+    models.build("grid", config.model.configuration)
+    asked, has = _settings(config.model.configuration), _settings(wide)
+    for key in ("width", "stem"):
+        if asked[key] > has[key]:
+            raise EdgeError(
+                f"--config asks for a {key} of {asked[key]} and the checkpoint has {has[key]}: a narrower model has at "
+                "most as many channels (python -m training.widen makes wider ones)"
+            )
+    differing = [key for key in ("deep", "looks", "finesse") if asked[key] != has[key]]
+    if differing and not config.model.initial_lacks:
+        (key, *_) = differing
+        raise EdgeError(
+            f"--config asks for {key} = {asked[key]} and the checkpoint has {has[key]}: a narrower model has the same "
+            "layers; where the others are to start fresh, name them in model.initial_lacks"
+        )
+    return {**wide, "width": asked["width"], "stem": asked["stem"]}
+
+
+def _settings(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """All settings of an edge model, those too that a configuration leaves at their defaults."""
+    from training.models.grid import GridNet
+
+    known = inspect.signature(GridNet).parameters
+    return {key: configuration.get(key, known[key].default) for key in known}
 
 
 def importance(model: GridNet, config: RunConfig, data: Path, batches: int) -> dict[str, torch.Tensor]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge import command
+from training import train
+from training.ablation import whole_number
 
 CONFIG = Path(__file__).parent / "configs" / "paper.toml"
 EXAMPLES = """\
@@ -46,7 +48,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--config", type=Path, default=CONFIG, metavar="FILE", help="(default: training/configs/paper.toml)"
     )
-    made.add_argument("--steps", type=int, metavar="N", help="of each training, instead of the configuration's")
+    made.add_argument(
+        "--steps", type=whole_number, metavar="N", help="of each training, instead of the configuration's"
+    )
     made.add_argument("--runs", type=Path, default=Path("runs/paper"), metavar="DIR", help="(default: runs/paper)")
     made.add_argument(
         "--out", type=Path, default=Path("docs/paper.md"), metavar="FILE", help="(default: docs/paper.md)"
@@ -123,4 +127,5 @@ What differs from the paper, and why:
 
 
 if __name__ == "__main__":
+    train.keep_memory()
     sys.exit(command.run(main))

@@ -12,18 +12,25 @@ from training.checkpoint import load_model
 from training.config import RunConfig
 from training.dehazing import dehaze
 from training.losses import Objective
-from training.trainer import LAST, RESUME, Trainer, resumed
+from training.trainer import COMMAND, LAST, RESUME, Trainer, resumed
 from training.validation import read_pair
 
+ANOTHER = "give the --config and the --steps that it had, or other --runs"
 
-def trained(config: RunConfig, folder: Path, data: Path, objective: Objective | None = None) -> Path:
+
+def trained(
+    config: RunConfig, folder: Path, data: Path, objective: Objective | None = None, name: str = COMMAND
+) -> Path:
     """The last checkpoint of a run, which is trained now, to its end, unless it was before.
 
     The last and not the best: there is nothing to choose on that is not the test.
+
+    Args:
+        name: of the command that makes the objective.
     """
-    resume = resumed(folder, config) if (folder / RESUME).is_file() else None
+    resume = resumed(folder, config, name, ANOTHER) if (folder / RESUME).is_file() else None
     if resume is None or resume.progress.step < config.training.steps:
-        trainer = Trainer(config, folder, data, objective=objective, resume=resume)
+        trainer = Trainer(config, folder, data, objective=objective, command=name, resume=resume)
         command.say(f"{folder.name}: {trainer.describe()}")
         trainer.fit()
     return folder / LAST

@@ -8,6 +8,7 @@ each: what they learnt of the pictures agrees, what they learnt of the order of 
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,19 +52,19 @@ def main(argv: list[str] | None = None) -> int:
     shares = arguments.shares or [1.0] * len(arguments.checkpoints)
     if len(arguments.checkpoints) < 2:
         raise EdgeError("an average is of two checkpoints or more; name another")
-    if len(shares) != len(arguments.checkpoints) or min(shares) < 0 or not sum(shares):
+    if len(shares) != len(arguments.checkpoints) or min(shares) < 0 or not 0 < sum(shares) < math.inf:
         raise EdgeError(f"--shares takes {len(arguments.checkpoints)} numbers, none below 0 and not all of them 0")
     held = [read_checkpoint(path) for path in arguments.checkpoints]
-    weights = mean_weights(held, shares)
-    model = held[0].build()
-    model.load_state_dict(weights)
+    model, *_ = [one.build() for one in held]  # each is told by its own name where it does not fit its model
+    model.load_state_dict(mean_weights(held, shares))
     provenance = {"mean_of": [dict(one.provenance) for one in held], "shares": shares}
     print(save_checkpoint(arguments.out, model, held[0].model, held[0].configuration, provenance))
     return 0
 
 
 def mean_weights(held: Sequence[Checkpoint], shares: Sequence[float]) -> dict[str, torch.Tensor]:
-    """The weighted mean of every tensor; counters, which are whole numbers, are the first's.
+    """The weighted mean of every tensor, in float32 whatever they are stored in; counters, which are whole numbers, are
+    the first's.
 
     Raises:
         EdgeError: the checkpoints are not of one model and configuration.
@@ -82,7 +83,7 @@ def mean_weights(held: Sequence[Checkpoint], shares: Sequence[float]) -> dict[st
         if not first.is_floating_point():
             return first
         stacked = torch.stack([one.weights[name].double() for one in held])
-        return torch.tensordot(parts, stacked, 1).to(first.dtype)
+        return torch.tensordot(parts, stacked, 1).float()
 
     return {name: mean(name, first) for name, first in held[0].weights.items()}
 

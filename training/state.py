@@ -18,6 +18,7 @@ from training.checkpoint import CheckpointError, read_tensors, tensors_to_bytes,
 from training.config import RunConfig
 
 FORMAT = "draco-edge-resume/1"
+DAMAGED = "the run's state is damaged, start a new one from its last.safetensors (model.initial)"
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,24 @@ class Progress:
 
 @dataclass(frozen=True)
 class Resume:
-    """A run that stopped: its configuration, its progress, and the tensors of its parts, by part."""
+    """A run that stopped: its configuration, its progress, and the tensors of its parts, by part.
+
+    Attributes:
+        command: that makes what it minimises; empty in a file that was written before this was kept.
+    """
 
     config: RunConfig
     progress: Progress
     parts: dict[str, dict[str, Tensor]]
     scaler: dict[str, Any]
+    command: str = ""
 
 
 def save_resume(
     path: Path,
     config: RunConfig,
     progress: Progress,
+    command: str,
     *,
     model: nn.Module,
     average: nn.Module,
@@ -69,6 +76,7 @@ def save_resume(
         tensors |= {f"optimizer.{number}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
     metadata = {
         "format": FORMAT,
+        "command": command,
         "config": config.to_json(),
         "progress": json.dumps(asdict(progress)),
         "scaler": json.dumps(scaler),
@@ -77,7 +85,7 @@ def save_resume(
 
 
 def read_resume(path: Path) -> Resume:
-    """Read what `save_resume` wrote. Raises `CheckpointError`: missing, cut short, or another kind of file."""
+    """Read what `save_resume` wrote. Raises `CheckpointError`: missing, cut short, damaged, or another kind of file."""
     if not path.is_file():
         raise CheckpointError(f"{path.parent} holds no run to go on with ({path.name} is not there)")
     tensors, metadata = read_tensors(path)
@@ -86,21 +94,46 @@ def read_resume(path: Path) -> Resume:
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
-        parts[part][rest] = tensor
-    return Resume(
-        RunConfig.from_json(metadata["config"]),
-        Progress(**json.loads(metadata["progress"])),
-        parts,
-        json.loads(metadata["scaler"]),
-    )
+        parts.setdefault(part, {})[rest] = tensor
+    try:
+        if stray := set(parts) - {"model", "average", "optimizer"}:
+            raise ValueError(f"it holds tensors of {', '.join(sorted(stray))}")
+        return Resume(
+            RunConfig.from_json(metadata["config"]),
+            _progress(json.loads(metadata["progress"])),
+            parts,
+            dict(json.loads(metadata["scaler"])),
+            metadata.get("command", ""),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: {DAMAGED}: {error}") from None
+
+
+def _progress(table: dict[str, Any]) -> Progress:
+    """Of what stands in a file; raises `TypeError` or `ValueError` where that is no progress."""
+    progress = Progress(**table)
+    best, *others = progress.best_psnr_db, progress.step, progress.best_step, progress.validated, progress.seconds
+    if not all(isinstance(value, int | float) for value in (best or 0.0, *others)):
+        raise ValueError(f"its progress is {table}")
+    return progress
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Give an optimizer of the same parameters its moments and counts back."""
+    """Give an optimizer of the same parameters its moments and counts back.
+
+    Raises:
+        CheckpointError: they are not those of these parameters.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         number, _, slot = name.partition(".")
+        owner = parameters[int(number)] if number.isdecimal() and int(number) < len(parameters) else None
+        if owner is None or (tensor.ndim and tensor.shape != owner.shape):
+            raise CheckpointError(f"{DAMAGED}: the optimizer has no place for {name}, {tuple(tensor.shape)}")
         state.setdefault(int(number), {})[slot] = tensor
+    if len({frozenset(slots) for slots in state.values()}) > 1:
+        raise CheckpointError(f"{DAMAGED}: the optimizer lacks some of the moments of its weights")
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 

@@ -1,4 +1,4 @@
-"""Train a model: `python -m training.train --config training/configs/edge-s.toml --data PICTURES`."""
+"""Train a model: `python -m training.train --config training/configs/second.toml --data PICTURES`."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 examples:
-  python -m training.train --config training/configs/edge-s.toml --data pictures
-  python -m training.train --resume runs/edge-s                   # goes on exactly where it stopped
-  torchrun --nproc-per-node 4 -m training.train --config training/configs/draco.toml --data pictures
+  python -m training.train --config training/configs/second.toml --data pictures
+  python -m training.train --resume runs/second                   # goes on exactly where it stopped
+  torchrun --nproc-per-node 4 -m training.train --config training/configs/second.toml --data pictures
+
+A configuration whose model.initial names a checkpoint starts from it; the head of the file says which commands make it.
 
 The run's folder (runs/NAME, or --out) holds best.safetensors and last.safetensors (averaged weights), log.csv,
 validation.csv, validation/ (pictures), tensorboard/ and resume.safetensors. Ctrl-C and SIGTERM save and stop.
@@ -81,7 +83,7 @@ def run(
 
     Args:
         objective: makes what is minimised from the configuration and the run's folder; None takes its losses.
-        name: of the command, for what it says.
+        name: of the command, for what it says, and because only it goes on with the run.
     """
     command.require("torch", "train")
     from training.config import read_config
@@ -90,7 +92,7 @@ def run(
     config = read_config(arguments.config) if arguments.config else None
     resume = None
     if arguments.resume:
-        resume = resumed(arguments.resume, config)
+        resume = resumed(arguments.resume, config, name)
         config, folder = resume.config, arguments.resume
     else:
         assert config is not None
@@ -101,7 +103,7 @@ def run(
             raise EdgeError(f"{folder} holds a run already; go on with --resume {folder}, or choose another --out")
     data = data_folder(arguments.data, folder, arguments.resume is not None)
     minimised = objective(config, folder) if objective else None
-    trainer = Trainer(config, folder, data, objective=minimised, resume=resume)
+    trainer = Trainer(config, folder, data, objective=minimised, command=name, resume=resume)
     if trainer.fabric.is_global_zero:
         command.say(f"training {config.name}: {trainer.describe()}")
         remember_data(folder, data)

@@ -19,7 +19,7 @@ from edge.errors import EdgeError
 from training import models, sources
 from training.average import Average
 from training.batches import Batches, Share
-from training.checkpoint import parameter_count, read_checkpoint, save_checkpoint, versions, write_whole
+from training.checkpoint import fill, parameter_count, read_checkpoint, save_checkpoint, versions, write_whole
 from training.config import ConfigError, RunConfig
 from training.dehazing import dehaze
 from training.journal import Journal
@@ -30,12 +30,14 @@ from training.optimization import adamw, rate
 from training.places import kept_pairs
 from training.precision import keep_dilated_depthwise_in_float32
 from training.processes import joined, usable
-from training.state import Progress, Resume, read_resume, restore_optimizer, save_resume, seed_step
+from training.state import DAMAGED, Progress, Resume, read_resume, restore_optimizer, save_resume, seed_step
 from training.validation import validate, whole_pairs
 from training.window import Window
 
+COMMAND = "training.train"  # minimises a configuration's losses and nothing else
 BEST, LAST, RESUME = "best.safetensors", "last.safetensors", "resume.safetensors"
 FREE_TO_CHANGE = ("workers", "report_every", "save_every", "stored")  # of [training]: they do not change the weights
+ADVICE = "resume it without --config, or start a new run with another --out"
 
 
 class TrainingError(EdgeError):
@@ -51,6 +53,7 @@ class Trainer:
         data: what relative folders of the configuration are relative to.
         dataset: training pictures; None builds the configuration's sources.
         objective: what to minimise; None takes the configuration's losses. A module is moved to the device.
+        command: that makes the objective; only it may go on with the run (see `resumed`).
         resume: the state to go on from (see `read_resume`).
     """
 
@@ -62,9 +65,10 @@ class Trainer:
         *,
         dataset: Dataset | None = None,
         objective: Objective | None = None,
+        command: str = COMMAND,
         resume: Resume | None = None,
     ) -> None:
-        self.config, self.folder, self.data = config, folder, data
+        self.config, self.folder, self.data, self.command = config, folder, data, command
         training = config.training
         self.precision = usable(training.precision)
         self.fabric = joined(self.precision)
@@ -82,7 +86,7 @@ class Trainer:
         if config.model.initial and resume is None:
             self._take_initial(network)
         if resume:
-            network.load_state_dict(resume.parts["model"])
+            self._fill(network, resume.parts["model"])
         if training.batch * self.fabric.world_size == 1 and isinstance(network, models.GridModel):
             raise TrainingError("training.batch is 1; a grid model is normalised over 2 pictures a step or more")
         if training.channels_last:
@@ -101,7 +105,7 @@ class Trainer:
         self.average = Average(network, training.ema)
         self.model, self.optimizer = self.fabric.setup(network, optimizer)
         if resume:
-            self.average.module.load_state_dict(resume.parts["average"])
+            self._fill(self.average.module, resume.parts["average"])
             restore_optimizer(optimizer, resume.parts["optimizer"])
             if resume.scaler:
                 self._scaler().load_state_dict(resume.scaler)
@@ -232,8 +236,12 @@ class Trainer:
         raise TrainingError(
             f"the {what} is {value} at step {step + 1}, on samples {indices[0]} to {indices[-1]} of seed "
             f"{self.config.seed}; "
-            + (f"{kept} keeps the weights of step {self._saved_step()}" if kept.is_file() else "nothing was saved yet")
-            + ". Lower training.learning_rate or training.clip, or train in fp32"
+            + (
+                f"{kept} keeps the weights of step {self._saved_step()}: start a new run from them (model.initial)"
+                if kept.is_file()
+                else "nothing was saved yet: start a new run"
+            )
+            + " with a lower training.learning_rate or training.clip, or in fp32; --resume would come here again"
         )
 
     # saving and validating --------------------------------------------------------------------------------------------
@@ -246,6 +254,7 @@ class Trainer:
                 self.folder / RESUME,
                 self.config,
                 self.progress,
+                self.command,
                 model=self.network,
                 average=self.average.module,
                 optimizer=self.optimizer.optimizer,
@@ -340,8 +349,16 @@ class Trainer:
             parts = [name for name, _ in network.named_children()]
             raise TrainingError(f"{self.config.model.name} has no part {name!r}{models.nearest(name, parts)}") from None
 
+    def _fill(self, module: nn.Module, weights: dict[str, Tensor]) -> None:
+        fill(module, weights, f"{self.folder / RESUME}: {DAMAGED}: its weights do not fit the model")
+
     def _take_initial(self, network: nn.Module) -> None:
         model = self.config.model
+        if not Path(model.initial).exists():
+            raise TrainingError(
+                f"model.initial: {model.initial} does not exist; the head of the configuration's file may say which "
+                "command makes it, and without model.initial a run starts from nothing"
+            )
         checkpoint = read_checkpoint(model.initial)
         part = self._part(network, model.initial_part)
         try:
@@ -384,16 +401,24 @@ def _refuse_unlabelled(config: RunConfig) -> None:
             )
 
 
-def resumed(folder: Path, config: RunConfig | None) -> Resume:
+def resumed(folder: Path, config: RunConfig | None, command: str = COMMAND, advice: str = ADVICE) -> Resume:
     """The state of the run in a folder.
 
     Args:
         config: given anew; it may differ only in what does not change the weights.
+        command: that is to go on with it.
+        advice: how the message about a configuration that differs ends.
 
     Raises:
-        TrainingError: it differs in more; the message names what.
+        TrainingError: the configuration differs in more, or the run minimises what another command makes; the message
+            names what, or which.
     """
     resume = read_resume(folder / RESUME)
+    if resume.command and resume.command != command:
+        raise TrainingError(
+            f"the run in {folder} is one of {resume.command}, and {command} would go on with another objective; resume "
+            f"it with python -m {resume.command}"
+        )
     if config is None:
         return resume
     stored, given = _flat(asdict(resume.config)), _flat(asdict(config))
@@ -406,10 +431,7 @@ def resumed(folder: Path, config: RunConfig | None) -> Resume:
     if not differing and list(resume.config.sources) != list(config.sources):
         differing = ["order of sources"]  # which decides what a number that was drawn means
     if differing:
-        raise TrainingError(
-            f"the run in {folder} was started with another {', '.join(differing)}; resume it without --config, or "
-            "start a new run with another --out"
-        )
+        raise TrainingError(f"the run in {folder} was started with another {', '.join(differing)}; {advice}")
     return replace(resume, config=config)
 
 

@@ -69,10 +69,16 @@ def test_each_variant_trains_what_its_title_says(data, tmp_path):
     assert [held[name]["distillation"]["picture"] for name in ("distilled", "photographs")] == [0.5, 0.5]
 
 
+def test_the_teacher_is_asked_for_where_it_is_not_trained_yet(data, tmp_path, capsys):
+    call = ["--data", str(data), "--config", str(data / "tiny.toml"), "--runs", str(tmp_path / "runs")]
+    assert command.run(ablation.main, [*call, "--out", str(tmp_path / "t.md"), "--only", "distilled"]) == 1
+    assert "run teacher first: name it in --only too" in capsys.readouterr().err
+
+
 def test_what_the_teacher_says_changes_what_is_learnt(data, tmp_path):
     runs = tmp_path / "runs"
     call = ["--data", str(data), "--config", str(data / "tiny.toml"), "--runs", str(runs)]
-    chosen = ["teacher", "recipe", "distilled"]
+    chosen = ["distilled", "recipe", "teacher"]  # in whichever order they are named, the teacher comes first
     assert command.run(ablation.main, [*call, "--seeds", "1", "--out", str(tmp_path / "t.md"), "--only", *chosen]) == 0
     plain, taught = (
         read_checkpoint(runs / "seed-0" / name / "last.safetensors").weights["cell.bias"]

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -19,7 +22,7 @@ from edge.bundle import Bundle
 from edge.errors import EdgeError
 from quantization import qdq, sensitivity
 from quantization.calibration import made_set
-from quantization.control import Loss, controlled, ranked
+from quantization.control import LayerLoss, Loss, controlled, ranked
 from quantization.layers import entrances, exits, heads, layers, left_out, on_levels, prelude, put_on_levels
 from targets.source import METADATA_KEY, ModelCard, SourceModel
 
@@ -125,6 +128,7 @@ def test_putting_the_picture_on_levels_leaves_the_answer_as_it_was_within_the_bo
     after = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"picture": picture})
 
     assert prelude(model).white == pytest.approx(127 * 2 / 255)
+    assert {i.name for i in model.graph.initializer} <= {name for node in model.graph.node for name in node.input}
     for ours, theirs in zip(after, before, strict=True):
         assert np.abs(ours - theirs).max() < 0.02  # zeros beyond the border stand for half a level more
         assert np.abs(ours - theirs).mean() < 1e-3
@@ -140,6 +144,8 @@ def test_a_constant_that_others_take_too_stays_for_them_as_it_was(source):
     mean.input[0] = "b"
     model.graph.initializer.append(numpy_helper.from_array(np.float32(0.5), "half"))
     model.graph.initializer.append(numpy_helper.from_array(np.zeros(8, np.float32), "good.bias"))
+    for name in ("half", "good.bias"):
+        model.graph.node.append(helper.make_node("Identity", [name], [f"{name} too"], f"{name} taken"))
     put_on_levels(model)
 
     stored = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
@@ -184,6 +190,51 @@ def test_the_layer_with_an_outlier_is_ranked_first(source, setting):
     assert {loss.layer for loss in losses} == {"good", "bad", "after"}
     assert losses[0].layer in ("bad", "after")  # the tensor between the two is what does not fit into INT8
     assert losses[0].agreement_db < losses[-1].agreement_db - 3
+
+
+@pytest.fixture
+def imagined():
+    """Three layers, a target that keeps ``own`` in float anyway, and a loss that only ``bad`` in INT8 brings."""
+    weight = np.zeros((1, 1), np.float32)
+    tensors = [numpy_helper.from_array(weight, f"{name}.weight") for name in ("own", "good", "bad")]
+    names = ["x", "a", "b", "y"]
+    nodes = [helper.make_node("MatMul", [names[i], t.name], [names[i + 1]], t.name) for i, t in enumerate(tensors)]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1]) for name in ("x", "y")]
+
+    def build(model, target, options):
+        kept = ("own", *options.float_layers)
+        return SimpleNamespace(manifest=SimpleNamespace(notes={"float_layers": kept}), kept=kept)
+
+    def of(bundle, device):
+        return 50.0, 0.0 if "bad" in bundle.kept else 1.0, 0.0
+
+    graph = helper.make_graph(nodes, "three", ends[:1], ends[1:], tensors)
+    target = SimpleNamespace(name="imagined", mixes_precisions=True)
+    return helper.make_model(graph), target, SimpleNamespace(of=of), build
+
+
+def test_layers_that_the_target_keeps_in_float_are_not_ranked(imagined, tmp_path):
+    model, target, loss, build = imagined
+    onnx.save(model, tmp_path / "three.onnx")
+    source = SimpleNamespace(onnx=tmp_path / "three.onnx")
+    losses = ranked(source, target, targets.BuildOptions("int8"), loss, build)
+    assert {loss.layer: loss.drop_db for loss in losses} == {"good": 0.0, "bad": 1.0}
+
+
+def test_control_tries_no_layer_that_the_target_keeps_in_float(imagined):
+    _, target, loss, build = imagined
+    ranking = [LayerLoss(name, "MatMul", 1, 1, 50.0, 0.0, 0.0) for name in ("own", "bad", "good")]
+    options = targets.BuildOptions("int8", max_drop_db=0.5)
+    found = controlled(None, target, options, loss, build, lambda: ranking)
+    assert [layer.layer for layer in found.float_layers] == ["bad"]
+    assert found.builds == 2  # nothing in float beside its own, and the first of those that can be put there
+
+
+def test_frames_agree_by_more_than_what_counts_as_equal_so_that_layers_can_be_ranked(source, setting):
+    plain = export.assembled(source, targets.load("onnx"), targets.BuildOptions("fp32"))
+    agreement, drop, kept = setting[1].of(plain, "CPU")
+    assert agreement == pytest.approx(138.1, abs=0.05)  # 10 log10(255^2 / 1e-9): the same bit for bit
+    assert (drop, kept) == (0, 0)
 
 
 def test_control_leaves_the_fewest_layers_in_float(source, setting, monkeypatch):
@@ -276,6 +327,17 @@ def test_sensitivity_ranks_the_layers_in_words_figures_and_a_plot(ranking):
 
     texts = ["".join(e.itertext()) for e in ElementTree.parse(out / "sensitivity.svg").iter() if e.tag.endswith("text")]
     assert [text for text in texts if text in names] == names  # a bar each, in the ranking's order
+
+
+def test_a_ranking_that_cannot_be_written_whole_leaves_nothing_behind(tmp_path, monkeypatch):
+    def full(handle):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    losses = [LayerLoss("only", "Conv", 1, 1, 50.0, 0.0, 0.0)]
+    with pytest.raises(EdgeError, match="No space left"):
+        sensitivity._write(tmp_path / "out", losses, {"model": "m", "data": "d"})
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_without_altair_sensitivity_says_how_to_get_the_plot(source, pairs, tmp_path, monkeypatch, capsys):

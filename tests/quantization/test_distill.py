@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from edge.errors import EdgeError
 from quantization import distill
 from quantization.objective import DistillationObjective, coefficient_distance
-from training import models
+from training import models, train
 from training.checkpoint import save_checkpoint
 from training.config import parse
 
@@ -115,6 +116,13 @@ def test_a_run_on_photographs_alone_ends_with_a_checkpoint_and_remembers_its_tea
     assert made == folder / "run" / "last.safetensors"
     assert (folder / "run" / "teachers.txt").read_text() == f"{folder / 'teacher.safetensors'}\n"
     assert distill.main(["--resume", str(folder / "run")]) == 0
+
+
+def test_a_distillation_does_not_go_on_without_its_teacher(folder):
+    arguments = ["--teacher", folder / "teacher.safetensors", "--config", folder / "run.toml", "--data", folder]
+    assert distill.main([*map(str, arguments), "--out", str(folder / "run")]) == 0
+    with pytest.raises(EdgeError, match=r"one of quantization\.distill, .* resume it with python -m quantization\.dis"):
+        train.main(["--resume", str(folder / "run")])
 
 
 def test_a_run_without_a_teacher_is_a_wrong_call(capsys):

@@ -8,10 +8,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from edge.errors import EdgeError
 from quantization import finetune
 from quantization.rounding import RoundedObjective, input_ranges, rounded, rounded_layers
-from training import models
+from training import models, train
 from training.checkpoint import read_checkpoint, save_checkpoint
 
 SMALL = {"width": 8, "stem": 8, "deep": 1, "height": 24, "columns": 32}
@@ -77,10 +79,28 @@ def test_the_model_is_as_before_after_it_was_rounded(model, pictures):
     assert torch.equal(model(picture), before)
 
 
-def test_the_last_layers_of_a_grid_model_are_not_rounded(model):
-    names = [name for name, _ in rounded_layers(model)]
-    assert "cell" not in names and "airlight" not in names
-    assert "down2.0" in names
+def float_layers(model) -> set[str]:
+    names = {name for name, module in model.named_modules() if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))}
+    return names - {name for name, _ in rounded_layers(model)}
+
+
+def test_what_export_leaves_in_float_is_not_rounded():
+    """The last layers, the thin ones after the last enlargement, and those that see the whole picture as one pixel."""
+    torch.manual_seed(0)
+    model = models.build("grid", {**SMALL, "width": 32, "looks": 2, "finesse": True})
+    whole = {f"{name}.{place}.0" for name in ("first", "whole") for place in range(2)}
+    last = {"fuse2.body.0.0", "fuse2.body.1.0", "cell", "airlight", "finesse"}
+    assert float_layers(model) == whole | last
+
+
+def test_the_last_layers_of_each_member_of_a_committee_are_not_rounded():
+    members = [{**SMALL, "finesse": True}, SMALL]
+    looked = {"channels": 16, "narrow": 8, "height": 48, "columns": 64, "coarse": {"members": members}}
+    found = float_layers(models.build("draco", looked))
+    assert {"cell", "airlight"} <= found
+    for number, told in enumerate((("cell", "airlight", "finesse"), ("cell", "airlight"))):
+        assert {f"coarse.members.{number}.{name}" for name in told} <= found
+        assert f"coarse.members.{number}.down2.0" not in found
 
 
 def test_a_run_makes_a_checkpoint_of_the_same_model_and_can_be_resumed_to_the_same_bytes(run, tmp_path, capsys):
@@ -109,20 +129,23 @@ def test_a_run_makes_a_checkpoint_of_the_same_model_and_can_be_resumed_to_the_sa
         with pytest.raises(KeyboardInterrupt):
             finetune.main([*common, "--out", str(halves)])
     assert len(calls) < 4
+    with pytest.raises(EdgeError, match=r"resume it with python -m quantization\.finetune"):
+        train.main(["--resume", str(halves)])  # would go on without the rounding
     assert finetune.main(["--resume", str(halves)]) == 0
     resumed = read_checkpoint(halves / "last.safetensors")
     assert all(torch.equal(resumed.weights[name], made.weights[name]) for name in made.weights)
 
 
 def test_a_checkpoint_without_its_run_asks_for_a_configuration(tmp_path, model):
-    from edge.errors import EdgeError
-
     path = save_checkpoint(tmp_path / "bare.safetensors", model, "grid", SMALL)
     with pytest.raises(EdgeError, match="--config"):
         finetune.main(["--model", str(path), "--data", str(tmp_path)])
 
 
-def test_a_wrong_call_ends_with_2():
+@pytest.mark.parametrize(
+    "call", [[], ["--resume", "runs/x", "--steps", "5000"], ["--resume", "runs/x", "--learning-rate", "0.01"]]
+)
+def test_a_wrong_call_ends_with_2(call):
     with pytest.raises(SystemExit) as ended:
-        finetune.main([])
+        finetune.main(call)
     assert ended.value.code == 2

@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 
 from training import models
-from training.checkpoint import CheckpointError, load_model, read_checkpoint, save_checkpoint
+from training.checkpoint import (
+    CheckpointError,
+    load_model,
+    read_checkpoint,
+    read_tensors,
+    save_checkpoint,
+    tensors_to_bytes,
+)
 
 SMALL = {"width": 16}
 
@@ -98,6 +105,18 @@ def test_weights_of_another_configuration_are_told(tmp_path, saved):
     save_checkpoint(path, saved[1], "grid", {"width": 24})
     with pytest.raises(CheckpointError, match=r"x\.safetensors: the weights do not fit model 'grid'"):
         load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("configuration", "[1, 2]"), ("configuration", "null"), ("provenance", "[1]"), ("provenance", '{"run": 7}')],
+)
+def test_metadata_that_is_no_object_is_told(tmp_path, saved, field, value):
+    tensors, metadata = read_tensors(saved[0])
+    path = tmp_path / "odd.safetensors"
+    path.write_bytes(tensors_to_bytes(tensors, {**metadata, field: value}))
+    with pytest.raises(CheckpointError, match=r"odd\.safetensors: its metadata is damaged .* is no JSON object"):
+        read_checkpoint(path)
 
 
 def test_a_place_that_cannot_be_written_is_told_and_nothing_is_left(tmp_path, saved):

@@ -91,6 +91,13 @@ def test_a_bad_checkpoint_is_one_line(pairs_folder, tmp_path, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_fewer_than_one_thread_is_a_wrong_call(pairs_folder, capsys):
+    with pytest.raises(SystemExit) as ended:
+        evaluate.main(["--baseline", "hazy", "--data", str(pairs_folder), "--threads", "-1"])
+    assert ended.value.code == 2
+    assert "--threads is 1 or more" in capsys.readouterr().err
+
+
 def test_colour_difference_is_taken_alike_in_strips():
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 256, (2, 700, 9, 3), np.uint8)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from edge import command
 from tests.training.test_train import CONFIG
 from training import channels, narrow
 from training.checkpoint import load_model, save_checkpoint
@@ -92,7 +93,7 @@ def test_channels_that_nothing_reads_are_left_out_without_a_difference():
 @pytest.fixture
 def config(tmp_path, pairs_folder):
     path = tmp_path / "narrow.toml"
-    path.write_text(CONFIG.replace("width = 16,", "width = 8, stem = 4,"))
+    path.write_text(CONFIG.replace("width = 16,", "width = 8, stem = 4, deep = 2, looks = 2,"))
     return path
 
 
@@ -104,6 +105,33 @@ def test_one_command_makes_the_narrower_checkpoint(config, tmp_path, capsys):
     assert capsys.readouterr().out.strip() == str(out)
     model = load_model(out)
     assert model.down4[0].out_channels == 8 and model.down2[0].out_channels == 4 and len(model.at8) == 2
+
+
+def test_what_cannot_be_made_narrower_is_told_before_it_is_tried(config, tmp_path, capsys):
+    wide = save_checkpoint(tmp_path / "wide.safetensors", settled(GridNet(**WIDE)), "grid", WIDE)
+    call = ["--checkpoint", str(wide), "--config", str(config), "--out", str(tmp_path / "start.safetensors")]
+    text = config.read_text()
+    for asked, told in (
+        (("width = 8", "width = 16"), "asks for a width of 16 and the checkpoint has 12"),
+        (("deep = 2", "deep = 3"), "asks for deep = 3 and the checkpoint has 2"),
+        (("looks = 2, ", ""), "asks for looks = 1 and the checkpoint has 2"),
+    ):
+        config.write_text(text.replace(*asked))
+        assert command.run(narrow.main, call) == 1
+        assert told in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        narrow.main([*call, "--batches", "0"])
+    assert ended.value.code == 2
+
+
+def test_a_deeper_model_may_start_from_the_narrower_one_where_it_says_what_that_lacks(config, tmp_path):
+    wide = save_checkpoint(tmp_path / "wide.safetensors", settled(GridNet(**WIDE)), "grid", WIDE)
+    deeper = config.read_text().replace("deep = 2", "deep = 3")
+    config.write_text(deeper.replace("[training]", 'initial_lacks = ["at8.2"]\n[training]'))
+    out = tmp_path / "start.safetensors"
+    call = ["--checkpoint", str(wide), "--config", str(config), "--data", str(tmp_path), "--out", str(out)]
+    assert narrow.main([*call, "--batches", "1"]) == 0
+    assert len(load_model(out).at8) == 2
 
 
 def test_channels_that_change_the_answer_matter_most(config, tmp_path, pairs_folder):

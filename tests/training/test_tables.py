@@ -94,6 +94,46 @@ def test_the_ablation_trains_what_each_variant_names(data, tmp_path):
     )
 
 
+@pytest.fixture
+def call(data, tmp_path):
+    config = tmp_path / "ablation.toml"
+    config.write_text(TINY_ABLATION)
+    return ["--data", str(data), "--config", str(config), "--runs", str(tmp_path / "runs")]
+
+
+@pytest.mark.parametrize("options", [["--only", "full"], ["--seeds", "2"], ["--steps", "5"]])
+def test_a_part_of_a_table_does_not_take_the_place_of_the_whole(data, capsys, options):
+    with pytest.raises(SystemExit) as ended:
+        ablation.main(["--data", str(data), *options])
+    assert ended.value.code == 2
+    assert "docs/ablation.md holds the whole table; say with --out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [["--seeds", "0"], ["--steps", "-3"]])
+def test_numbers_below_one_are_wrong_calls(data, capsys, options):
+    with pytest.raises(SystemExit) as ended:
+        ablation.main(["--data", str(data), *options])
+    assert ended.value.code == 2
+    assert "is not a whole number from 1" in capsys.readouterr().err
+
+
+def test_without_pairs_to_measure_on_nothing_is_trained(call, tmp_path, capsys):
+    config = tmp_path / "ablation.toml"
+    config.write_text(TINY_ABLATION.partition("[validation")[0])
+    assert command.run(ablation.main, [*call, "--out", str(tmp_path / "table.md")]) == 1
+    assert "[validation.pairs.NAME]" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_run_of_another_length_asks_for_other_runs(call, tmp_path, capsys):
+    options = ["--out", str(tmp_path / "table.md"), "--only", "full", "--seeds", "1"]
+    assert command.run(ablation.main, [*call, *options]) == 0
+    assert command.run(ablation.main, [*call, *options, "--steps", "3"]) == 1
+    assert "another training.steps; give the --config and the --steps that it had, or other --runs" in (
+        capsys.readouterr().err
+    )
+
+
 def test_an_unknown_variant_is_named(data, capsys):
     assert command.run(ablation.main, ["--data", str(data), "--only", "no-quadruple"]) == 1
     assert "did you mean 'no-quadruplet'" in capsys.readouterr().err

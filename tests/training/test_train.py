@@ -66,7 +66,10 @@ def test_another_seed_gives_another_run_and_is_remembered(tmp_path, pairs_folder
 
 
 def test_mistakes_are_one_line(tmp_path, config, capsys):
+    later = tmp_path / "later.toml"
+    later.write_text(CONFIG.replace("[training]", 'initial = "runs/start.safetensors"\n[training]'))
     for call, told in (
+        (["--config", str(later), "--out", str(tmp_path / "run")], "model.initial: runs/start.safetensors does not"),
         (["--config", str(tmp_path / "none.toml")], "none.toml"),
         (["--config", str(config), "--data", str(tmp_path / "none")], "--data"),
         (["--resume", str(tmp_path)], "no run to go on with"),

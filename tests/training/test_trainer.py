@@ -40,6 +40,14 @@ class StopsAt(Drawn):
         return super().__getitem__(index)
 
 
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory):
+    """The folder of a run of two steps."""
+    folder = tmp_path_factory.mktemp("stopped")
+    Trainer(short_run(2), folder, dataset=Drawn()).fit()
+    return folder
+
+
 def test_twenty_steps_equal_ten_then_killed_then_ten_bit_for_bit(tmp_path, drawn):
     Trainer(short_run(20), tmp_path / "straight", dataset=drawn).fit()
     broken = Trainer(short_run(20), tmp_path / "broken", dataset=StopsAt(9 * 4, signal.SIGTERM))
@@ -91,6 +99,47 @@ def test_a_run_goes_on_only_with_as_many_processes_as_it_had(tmp_path, drawn):
                 Trainer(held.config, tmp_path, dataset=drawn, resume=was)
 
 
+def test_a_run_goes_on_only_with_the_command_that_made_its_objective(tmp_path, drawn):
+    Trainer(short_run(2), tmp_path, dataset=drawn, command="quantization.distill").fit()
+    with pytest.raises(TrainingError, match=r"python -m quantization\.distill"):
+        resumed(tmp_path, None)
+    assert resumed(tmp_path, None, "quantization.distill").progress.step == 2
+
+
+def test_a_run_that_does_not_say_its_command_goes_on_as_before(tmp_path, drawn):
+    Trainer(short_run(2), tmp_path, dataset=drawn).fit()
+    path = tmp_path / "resume.safetensors"
+    tensors, metadata = checkpoint.read_tensors(path)
+    del metadata["command"]
+    path.write_bytes(checkpoint.tensors_to_bytes(tensors, metadata))
+    assert resumed(tmp_path, None).progress.step == 2
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda tensors, metadata: tensors.pop("model.cell.weight"),
+        lambda tensors, metadata: tensors.update({"average.cell.weight": torch.zeros(3, 3)}),
+        lambda tensors, metadata: tensors.pop("optimizer.0.step"),
+        lambda tensors, metadata: tensors.update({"optimizer.0.exp_avg": torch.zeros(3, 3)}),
+        lambda tensors, metadata: tensors.update({"stray.x": torch.zeros(3)}),
+        lambda tensors, metadata: metadata.update(progress="{}x"),
+        lambda tensors, metadata: metadata.update(progress='{"later": 1}'),
+        lambda tensors, metadata: metadata.update(progress='{"step": "two"}'),
+        lambda tensors, metadata: metadata.update(config="null"),
+        lambda tensors, metadata: metadata.pop("config"),
+    ],
+)
+def test_a_damaged_state_is_told(tmp_path, drawn, stopped, damage):
+    tensors, metadata = checkpoint.read_tensors(stopped / "resume.safetensors")
+    damage(tensors, metadata)
+    (tmp_path / "resume.safetensors").write_bytes(checkpoint.tensors_to_bytes(tensors, metadata))
+    with pytest.raises(CheckpointError) as raised:
+        resume = resumed(tmp_path, None)
+        Trainer(resume.config, tmp_path, dataset=drawn, resume=resume)
+    assert "\n" not in str(raised.value)
+
+
 def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_weights(tmp_path):
     class Broken(Drawn):
         def __getitem__(self, index: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -98,7 +147,9 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_weights(tmp_p
             return hazy * (float("nan") if index == 22 else 1), *rest
 
     config = short_run(20, training={"save_every": 3})
-    with pytest.raises(TrainingError, match=r"loss is nan at step 6, on samples 20 to 23 of seed 0.*step 3"):
+    with pytest.raises(
+        TrainingError, match=r"loss is nan at step 6, on samples 20 to 23 of seed 0.*step 3: start a new run from"
+    ):
         Trainer(config, tmp_path, dataset=Broken()).fit()
     saved = read_checkpoint(tmp_path / "last.safetensors")
     assert saved.provenance["step"] == 3

@@ -62,7 +62,7 @@ def build(name: str, configuration: Mapping[str, Any]) -> nn.Module:
             raise EdgeError(f"model {name!r} has no setting {key!r}{nearest(key, keys)}")
     try:
         return MODELS[name](**configuration)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (TypeError, ValueError, ArithmeticError, AttributeError, RuntimeError) as error:
         raise EdgeError(f"model {name!r} cannot be built as configured: {error}") from error
 
 
