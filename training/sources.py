@@ -140,8 +140,9 @@ def build(
         source = read_source(name, table)
         if source.weight:
             draw = KINDS[source.kind](Path(root), size, source)
-            stored = isinstance(source, settings.Synthesized) and source.jpeg
-            draws.append(_stored_as_jpeg(draw, source.jpeg) if stored else draw)
+            if isinstance(source, settings.Synthesized) and source.jpeg:
+                draw = _stored_as_jpeg(draw, source.jpeg)
+            draws.append(draw)
             weights.append(source.weight)
     if not draws:
         raise EdgeError("the configuration has no source with a weight above 0")

@@ -29,6 +29,7 @@ class Window:
 
     def __init__(self, pictures: int, held: Mapping[str, Any] | None = None) -> None:
         self._pictures = pictures
+        self._sums: dict[str, tuple[float, int]] = {}
         self.reset()
         if held:
             self._steps, self._elapsed_s, self._waited_s = held["steps"], held["elapsed_s"], held["waited_s"]
@@ -49,7 +50,7 @@ class Window:
     def reset(self) -> None:
         """Begin anew, after a report."""
         self._steps, self._elapsed_s, self._waited_s = 0, 0.0, 0.0
-        self._sums: dict[str, tuple[float, int]] = {}
+        self._sums = {}
 
     def resume(self) -> None:
         """Let the clock run on from now: what was done since the last step was no training."""
