@@ -87,7 +87,7 @@ def narrower_configuration(config: RunConfig, wide: Mapping[str, Any]) -> dict[s
         if asked[key] > has[key]:
             raise EdgeError(
                 f"--config asks for a {key} of {asked[key]} and the checkpoint has {has[key]}: a narrower model has at "
-                "most as many channels (python -m training.widen makes wider ones)"
+                "most as many channels"
             )
     differing = [key for key in ("deep", "looks", "finesse") if asked[key] != has[key]]
     if differing and not config.model.initial_lacks:
