@@ -36,7 +36,7 @@ The configuration is that of training.train; its table [distillation] says how m
                          teachers' picture where there is no clear one
 """
 NAME = "quantization.distill"
-TEACHERS = "teachers.txt"  # in the run's folder, so that it can be resumed without naming them again
+TEACHERS = "teachers.txt"  # in the run's folder: digest and path of each, so that a run goes on with the same ones
 
 
 def parser() -> argparse.ArgumentParser:
@@ -63,15 +63,24 @@ def main(argv: list[str] | None = None) -> int:
 
 def _objective(config: RunConfig, folder: Path, teachers: Sequence[Path]) -> Objective:
     from quantization.objective import DistillationObjective
-    from training.checkpoint import load_model, write_whole
+    from training.checkpoint import read_checkpoint, write_whole
+    from training.trainer import RESUME
 
-    note = folder / TEACHERS
-    if not teachers:
-        teachers = [Path(line) for line in note.read_text(encoding="utf-8").splitlines()] if note.is_file() else []
-    if not teachers:
+    note, goes_on = folder / TEACHERS, (folder / RESUME).is_file()
+    lines = note.read_text(encoding="utf-8").splitlines() if goes_on and note.is_file() else []
+    noted = [parts for line in lines if len(parts := line.split(maxsplit=1)) == 2]
+    paths = teachers or [Path(path) for _, path in noted]
+    if not paths:
         raise EdgeError(f"{folder} does not say what the teachers were; give them with --teacher")
-    objective = DistillationObjective(config, [load_model(path) for path in teachers])
-    write_whole(note, "".join(f"{path.resolve()}\n" for path in teachers).encode())
+    held = [read_checkpoint(path) for path in paths]
+    if noted and [one.sha256 for one in held] != [digest for digest, _ in noted]:
+        raise EdgeError(
+            f"the run in {folder} learns from other teachers, see {TEACHERS} there; go on with the same ones, or start "
+            "a new run with another --out"
+        )
+    objective = DistillationObjective(config, [one.build() for one in held])
+    said = [f"{one.sha256}  {path.resolve()}\n" for one, path in zip(held, paths, strict=True)]
+    write_whole(note, "".join(said).encode())
     return objective
 
 

@@ -9,15 +9,16 @@ from edge.errors import EdgeError
 
 JITTER = Fraction(1, 200)
 SLOWEST_FPS, FASTEST_FPS = 0.001, 1000.0
+SLOWEST_RECORDED_FPS = 0.1  # of frames whose times are made up: a step of more than 10 s counts as a leap (Timeline)
 
 
-def check_rate(fps: float | None) -> None:
+def check_rate(fps: float | None, slowest: float = SLOWEST_FPS) -> None:
     """
     Raises:
-        EdgeError: not a number of frames a second between 0.001 and 1000, nor None.
+        EdgeError: not a number of frames a second between `slowest` and 1000, nor None.
     """
-    if fps is not None and not SLOWEST_FPS <= fps <= FASTEST_FPS:
-        raise EdgeError(f"fps must lie between {SLOWEST_FPS:g} and {FASTEST_FPS:g}, not {fps:g}")
+    if fps is not None and not slowest <= fps <= FASTEST_FPS:
+        raise EdgeError(f"fps must lie between {slowest:g} and {FASTEST_FPS:g}, not {fps:g}")
 
 
 class Backoff:

@@ -188,6 +188,7 @@ def test_strength_0_gives_the_input_back(bundle, tmp_path, noise):
         (("--strength", "7"), "strength"),
         (("--threads", "0"), "threads"),
         (("--fps", "0.0001"), "fps must lie between"),
+        (("--fps", "0.05"), "fps must lie between 0.1 and 1000"),  # pictures would lie too far apart to be one stream
         (("--stall", "nan"), "--stall must be a number greater than 0"),
         (("--smooth", "6"), "seconds of smoothing must lie between 0 and 5, not 6"),
         (("--device", "toaster"), "toaster"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -114,8 +115,21 @@ def test_a_run_on_photographs_alone_ends_with_a_checkpoint_and_remembers_its_tea
     assert distill.main([*map(str, arguments), "--out", str(folder / "run")]) == 0
     made = Path(capsys.readouterr().out.splitlines()[-1])
     assert made == folder / "run" / "last.safetensors"
-    assert (folder / "run" / "teachers.txt").read_text() == f"{folder / 'teacher.safetensors'}\n"
+    teacher = folder / "teacher.safetensors"
+    digest = hashlib.sha256(teacher.read_bytes()).hexdigest()
+    assert (folder / "run" / "teachers.txt").read_text() == f"{digest}  {teacher}\n"
     assert distill.main(["--resume", str(folder / "run")]) == 0
+
+
+def test_a_run_goes_on_with_the_teachers_it_had_wherever_they_lie_now(folder):
+    teacher, run = folder / "teacher.safetensors", folder / "run"
+    arguments = ["--teacher", teacher, "--config", folder / "run.toml", "--data", folder]
+    assert distill.main([*map(str, arguments), "--out", str(run)]) == 0
+    moved = teacher.rename(folder / "moved.safetensors")
+    assert distill.main(["--resume", str(run), "--teacher", str(moved)]) == 0
+    save_checkpoint(teacher, models.build("grid", SMALL), "grid", SMALL)
+    with pytest.raises(EdgeError, match="learns from other teachers"):
+        distill.main(["--resume", str(run), "--teacher", str(teacher)])
 
 
 def test_a_distillation_does_not_go_on_without_its_teacher(folder):

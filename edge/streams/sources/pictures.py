@@ -11,6 +11,7 @@ from edge.errors import PictureError
 from edge.pictures import picture_files, read_picture
 from edge.streams.faults import BrokenFrame
 from edge.streams.frame import Frame, StreamInfo
+from edge.streams.pace import SLOWEST_RECORDED_FPS, check_rate
 from edge.streams.spec import Spec
 
 
@@ -21,6 +22,7 @@ class PictureSource:
 
     def __init__(self, spec: Spec, fps: float | None) -> None:
         spec.check_options(())
+        check_rate(fps, SLOWEST_RECORDED_FPS)
         self._place = Path(spec.place)
         self._rate = Fraction(fps or 25).limit_denominator(1001)
         self._files: Iterator[tuple[int, Path]] = iter(())

@@ -13,6 +13,7 @@ import numpy as np
 from edge.errors import SourceError
 from edge.streams.faults import BrokenFrame, SourceLost
 from edge.streams.frame import Frame, StreamInfo
+from edge.streams.pace import SLOWEST_RECORDED_FPS, check_rate
 from edge.streams.spec import Spec
 
 # Name as ffmpeg has it: bytes per pixel times 2, and OpenCV's conversion. YUV is BT.601 with 16 to 235.
@@ -34,6 +35,7 @@ class RawSource:
 
     def __init__(self, spec: Spec, fps: float | None) -> None:
         spec.check_options(("size", "format", "live"))
+        check_rate(fps, SLOWEST_RECORDED_FPS)
         size = spec.size()
         if size is None:
             raise SourceError("raw frames need their size: --source 'raw:-?size=640x480&format=rgb24'")
