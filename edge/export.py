@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from edge.bundle import Bundle
+    from edge.fidelity import Fidelity
     from quantization.calibration import CalibrationSet
     from targets.source import SourceModel
 
@@ -34,6 +35,7 @@ MIRRORED = ("edge-l",)  # edge-m's weights, with a second look at every frame
 FRAME_SIZE = (640, 480)
 HELD_OUT_PAIRS = 24
 HELD_OUT_SEED = 1  # calibration draws with seed 0
+SPOILT_DB = 1.0  # a loss on clear pictures that is worth a word
 
 EXAMPLES = """examples:
   python -m edge.export                                             the edge model in INT8 for Intel processors
@@ -203,16 +205,35 @@ def _export(
     command.say(f"running it against the float32 model on {data}")
     with Dehazer(plain, "CPU") as reference, Dehazer(draft, _device(target)) as artefact:
         fidelity = compare(reference, artefact, pairs, data)
+        computed_in = artefact.precision
         goldens, files, golden_accuracy = golden_frames(artefact, options.precision, reference)
     if options.max_drop_db is not None and fidelity.psnr_drop_db > options.max_drop_db:
         raise EdgeError(
             f"{options.precision} loses {fidelity.psnr_drop_db:.3f} dB to float32 on {data}, more than --max-drop "
             f"{options.max_drop_db}: nothing written; calibrate on pictures like yours (--calibration DIR) or take fp16"
         )
+    _look_at_clear_pictures(fidelity, options)
     notes = {**draft.manifest.notes, **_int8_facts(model, target, draft)}
-    accuracy = {**fidelity.to_json(), **golden_accuracy}
+    accuracy: dict[str, Any] = {**fidelity.to_json(), **golden_accuracy}
+    if hasattr(target, "export_device") and computed_in != options.precision:  # half precision is the board's own
+        accuracy["computed_in"] = computed_in
     manifest = replace(draft.manifest, golden=goldens, accuracy=accuracy, notes=notes)
     return Bundle.assemble(manifest, {**draft.files, **files})
+
+
+def _look_at_clear_pictures(fidelity: Fidelity, options: targets.BuildOptions) -> None:
+    """Clear pictures are spoilt first where ranges are wrong: say so, or refuse it where a loss was bounded."""
+    from quantization.control import KEPT_ALLOWANCE_DB
+
+    lost = fidelity.kept_psnr_drop_db
+    advice = "calibrate on more pictures (--calibration DIR), clear ones among them"
+    if options.max_drop_db is not None and lost > options.max_drop_db + KEPT_ALLOWANCE_DB:
+        raise EdgeError(
+            f"{options.precision} keeps clear pictures {lost:.2f} dB worse than float32, more than --max-drop "
+            f"{options.max_drop_db} and {KEPT_ALLOWANCE_DB} dB beside it: nothing written; {advice} or take fp16"
+        )
+    if lost > SPOILT_DB:
+        command.say(f"clear pictures are kept {lost:.2f} dB worse than in float32: {advice}")
 
 
 def _int8_facts(model: SourceModel, target: targets.Target, draft: Bundle) -> dict[str, Any]:
@@ -310,14 +331,14 @@ def measured_pairs(folder: Path | None, few: bool = False) -> tuple[Iterator[tup
         from quantization.calibration import hazy_pairs
 
         return hazy_pairs(HELD_OUT_PAIRS, HELD_OUT_SEED), f"{HELD_OUT_PAIRS} made pairs"
+    from edge.measure.accuracy import read_pair
     from edge.measure.pairs import find_pairs
-    from edge.pictures import read_picture
 
     found = find_pairs(folder)
     if few and len(found) > HELD_OUT_PAIRS:
         found = [found[i * len(found) // HELD_OUT_PAIRS] for i in range(HELD_OUT_PAIRS)]
     shown = command.progress(found, len(found), "pair")
-    return ((read_picture(h)[0], read_picture(c)[0]) for h, c in shown), f"{len(found)} pairs of {folder.name}"
+    return map(read_pair, shown), f"{len(found)} pairs of {folder.resolve().name}"
 
 
 def _write(bundle: Bundle, destination: Path) -> None:
@@ -350,12 +371,13 @@ def _device(target: targets.Target) -> str:
 
 def _summary(bundle: Bundle) -> str:
     accuracy: Any = bundle.manifest.accuracy
+    elsewhere = f" (computed in {accuracy['computed_in']} here)" if "computed_in" in accuracy else ""
     size = sum(len(content) for content in bundle.files.values())
     change = -accuracy["psnr_drop_db"]
     return (
         f"{bundle.manifest.name}: {size / 1e6:.2f} MB, {change:+.3f} dB PSNR and {-accuracy['ssim_drop']:+.4f} SSIM "
         f"against float32 on {accuracy['data']}, clear pictures {-accuracy['kept_psnr_drop_db']:+.2f} dB, "
-        f"at most {accuracy['largest_error']} grey levels apart"
+        f"at most {accuracy['largest_error']} grey levels apart{elsewhere}"
     )
 
 

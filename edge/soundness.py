@@ -119,4 +119,7 @@ def _distance(a: list[np.ndarray], b: list[np.ndarray], scale: np.ndarray) -> fl
 
 
 def _broken(how: str) -> EdgeError:
-    return EdgeError(f"the artefact is broken: {how}; nothing was written. Try --precision fp32, and report this")
+    return EdgeError(
+        f"the artefact is broken: {how}; nothing was written. In INT8 calibration pictures that are few or unlike real "
+        "ones do this too: take others. Where --precision fp32 does it as well, report this"
+    )

@@ -34,6 +34,7 @@ LEAST_SQUARE = 1e-9  # of a difference in grey levels: frames that are alike bit
 LARGEST_SIDE = 640
 MOST_PAIRS = 24
 TRIED_BACK = 6
+KEPT_ALLOWANCE_DB = 0.5  # that clear pictures may lose more than hazy ones: at 40 dB and above nobody sees it
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,8 @@ class Controlled:
 
     Attributes:
         bundle: not yet written, without golden frames.
-        drop_db: what it loses on the pairs.
+        drop_db: what it loses on the pairs: on hazy pictures, or on clear ones less `KEPT_ALLOWANCE_DB` where that is
+            more.
         float_layers: what stayed float for it, with what each costs alone; empty where plain INT8 is good enough.
         builds: how many artefacts were tried.
     """
@@ -206,7 +208,8 @@ class _Tried:
     def drop(self, kept: tuple[str, ...]) -> float:
         if kept not in self._drops:
             self._bundles[kept] = self._make(kept)
-            _, self._drops[kept], _ = self._loss.of(self._bundles[kept], self._device)
+            _, haze, clear = self._loss.of(self._bundles[kept], self._device)
+            self._drops[kept] = max(haze, clear - KEPT_ALLOWANCE_DB)
             if kept:
                 self._say(f"{len(kept)} layers in float: {self._drops[kept]:+.3f} dB lost")
         return self._drops[kept]

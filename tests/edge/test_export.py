@@ -211,6 +211,38 @@ def test_a_loss_above_max_drop_is_refused_and_nothing_is_written(grid_source, pa
     assert not (tmp_path / "b").exists()
 
 
+def test_clear_pictures_that_are_spoilt_are_told_and_with_a_limit_refused(
+    grid_source, pairs, tmp_path, monkeypatch, capsys
+):
+    from edge import fidelity
+
+    real = fidelity.compare
+    monkeypatch.setattr(fidelity, "compare", lambda *a: replace(real(*a), kept_psnr_drop_db=1.4))
+    arguments = ["--precision", "fp32", "--model", grid_source.onnx, "--data", pairs, "--out", tmp_path / "b"]
+    with pytest.raises(EdgeError, match=r"clear pictures 1\.40 dB worse .* --max-drop 0\.1"):
+        export.main([str(a) for a in (*arguments, "--max-drop", "0.1")])
+    assert not (tmp_path / "b").exists()
+    assert export.main([str(a) for a in arguments]) == 0
+    assert "clear pictures are kept 1.40 dB worse" in capsys.readouterr().err
+
+
+def test_an_artefact_in_float_that_is_of_another_model_is_refused(grid_source, pairs, tmp_path, monkeypatch):
+    """Its frames are some 30 dB from the model's: for INT8 that may be rounding, in float it is not."""
+    from targets.openvino.network import OpenVINONetwork
+
+    real = OpenVINONetwork.__call__
+
+    def other(self, picture):
+        cell, light = real(self, picture)
+        return cell + np.float32(0.5), light
+
+    monkeypatch.setattr(OpenVINONetwork, "__call__", other)
+    arguments = ["--precision", "fp32", "--model", grid_source.onnx, "--data", pairs, "--out", tmp_path / "b"]
+    with pytest.raises(EdgeError, match="it may be of another model"):
+        export.main([str(a) for a in arguments])
+    assert not (tmp_path / "b").exists()
+
+
 def test_a_broken_artefact_is_refused(grid_source, pairs, tmp_path, monkeypatch):
     """One that gives the same answer for every picture."""
     from targets.openvino.network import OpenVINONetwork

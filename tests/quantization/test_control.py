@@ -230,6 +230,18 @@ def test_control_tries_no_layer_that_the_target_keeps_in_float(imagined):
     assert found.builds == 2  # nothing in float beside its own, and the first of those that can be put there
 
 
+def test_control_sees_what_clear_pictures_lose(imagined):
+    """Half a decibel more than the limit is nothing; what is more counts as a loss on haze does."""
+    _, target, _, build = imagined
+    ranking = [LayerLoss("bad", "MatMul", 1, 1, 50.0, 0.0, 3.0)]
+    spoilt = SimpleNamespace(of=lambda bundle, device: (50.0, 0.0, 0.0 if "bad" in bundle.kept else 3.0))
+    options = targets.BuildOptions("int8", max_drop_db=2.4)
+    found = controlled(None, target, options, spoilt, build, lambda: ranking)
+    assert [layer.layer for layer in found.float_layers] == ["bad"]
+    found = controlled(None, target, replace(options, max_drop_db=2.6), spoilt, build, lambda: ranking)
+    assert found.float_layers == () and found.drop_db == 2.5
+
+
 def test_frames_agree_by_more_than_what_counts_as_equal_so_that_layers_can_be_ranked(source, setting):
     plain = export.assembled(source, targets.load("onnx"), targets.BuildOptions("fp32"))
     agreement, drop, kept = setting[1].of(plain, "CPU")
