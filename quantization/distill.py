@@ -25,8 +25,7 @@ if TYPE_CHECKING:
 
 EXAMPLES = """\
 examples:
-  python -m quantization.distill --teacher edge/models/full.safetensors --config training/configs/second.toml \\
-      --data DATA
+  python -m quantization.distill --teacher runs/full/best.safetensors --config training/configs/second.toml --data DATA
   python -m quantization.distill --teacher A.safetensors --teacher B.safetensors --config C.toml   # their mean
   python -m quantization.distill --resume runs/second
 

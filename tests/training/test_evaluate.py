@@ -81,7 +81,8 @@ def test_clear_pictures_are_compared_with_themselves(pairs_folder, tmp_path, ins
 def test_pairs_of_different_sizes_are_named(pairs_folder, capsys):
     cv2.imwrite(str(pairs_folder / "clear" / "1.png"), np.zeros((10, 10, 3), np.uint8))
     assert command.run(evaluate.main, ["--baseline", "hazy", "--data", str(pairs_folder)]) == 1
-    assert "40x30 pixels but" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "40x30 pixels and" in told and "10x10: a pair has one size" in told
 
 
 def test_a_bad_checkpoint_is_one_line(pairs_folder, tmp_path, capsys):
