@@ -98,6 +98,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
+    from edge.bundle import free_place
+
     args = parser().parse_args(argv)
     target = targets.load(args.target)
     if args.precision not in target.precisions:
@@ -108,9 +110,7 @@ def main(argv: list[str] | None = None) -> int:
     pairs, data = measured_pairs(args.data)
     with tempfile.TemporaryDirectory() as folder:
         model = source_model(args.model, args.size, Path(folder), args.mirrored)
-        destination = args.out or Path(f"{model.card.name}-{args.target}-{args.precision}")
-        if args.zip and destination.suffix != ".zip":
-            destination = destination.with_name(destination.name + ".zip")
+        destination = free_place(args.out or f"{model.card.name}-{args.target}-{args.precision}", args.zip)
         calibration = _calibration(model, args.calibration) if args.precision == "int8" else None
         options = targets.BuildOptions(
             args.precision,

@@ -255,6 +255,14 @@ def test_a_folder_that_is_no_bundle_is_left_alone(grid_source, pairs, tmp_path):
     assert [p.name for p in (tmp_path / "photos").iterdir()] == ["mine.jpg"]
 
 
+def test_a_place_in_the_way_is_told_before_the_long_work(grid_source, tmp_path, monkeypatch):
+    (tmp_path / "afile").write_bytes(b"dear to me")
+    monkeypatch.setattr(export, "_export", lambda *_: pytest.fail("the long work began"))
+    arguments = ["--precision", "fp32", "--model", grid_source.onnx, "--out", tmp_path / "afile"]
+    with pytest.raises(EdgeError, match="not a bundle"):
+        export.main([str(a) for a in arguments])
+
+
 def test_the_shipped_model_says_what_it_is_and_where_it_came_from():
     from targets.source import SourceModel
 
