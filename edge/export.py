@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
 import sys
 import tempfile
@@ -152,8 +153,7 @@ def source_model(name: str, size: tuple[int, int] | None, folder: Path, mirrored
         export_onnx(path, folder / "model.onnx", size=size)
         model = SourceModel.read(folder / "model.onnx", checkpoint=path)
     else:
-        checkpoint = path.with_suffix(".safetensors")
-        model = SourceModel.read(path, checkpoint if checkpoint.exists() else None)
+        model = _with_checkpoint(SourceModel.read(path))
     card = model.card
     if size and size != (card.width, card.height):
         raise EdgeError(
@@ -171,6 +171,24 @@ def source_model(name: str, size: tuple[int, int] | None, folder: Path, mirrored
         f"{card.macs / 1e6:,.0f} million multiply-accumulates{looks}"
     )
     return replace(model, card=card)
+
+
+def _with_checkpoint(model: SourceModel) -> SourceModel:
+    """The model with the checkpoint that lies beside it, where that is the very one that it was made from."""
+    from dataclasses import replace
+
+    beside = model.onnx.with_suffix(".safetensors")
+    if not beside.is_file():
+        return model
+    try:
+        with open(beside, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise EdgeError(f"cannot read {beside}: {error.strerror or error}") from error
+    if digest != model.card.checkpoint_sha256:
+        command.say(f"{beside.name} is not the checkpoint that {model.onnx.name} was made from: going on without it")
+        return model
+    return replace(model, checkpoint=beside)
 
 
 def _export(
