@@ -104,7 +104,7 @@ def _measure(paths: list[str], args: argparse.Namespace, settings: Settings, gal
             measured = gallery.add(o.dehaze, bare, frame)
             if not args.quick:
                 measured = replace(measured, layers=session.layers(path, settings))
-            file = store.write(measured, args.out / session.file_name(measured))
+            file = store.write(measured, session.new_file(args.out, measured))
             print(f"{session.summary_line(measured)}\n  {file}", flush=True)
             if args.sustained:
                 measured = _sustain(o, measured, file, args.sustained, settings)

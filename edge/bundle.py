@@ -183,13 +183,7 @@ class Bundle:
         Raises:
             BundleError: as for `read`.
         """
-        for name in (MANIFEST, SEAL):
-            if name not in contents:
-                raise BundleError(f"{path}: {name} is missing; a bundle is what edge.export made, whole")
-        digest = hashlib.sha256(contents[MANIFEST]).hexdigest()
-        if contents[SEAL].split() != [digest.encode()]:
-            raise BundleError(f"{path}: {MANIFEST} or {SEAL} was altered after export; export the bundle again")
-        manifest = Manifest.from_bytes(contents[MANIFEST], str(path))
+        manifest, digest = _sealed(path, contents)
         files = {n: c for n, c in contents.items() if n not in (MANIFEST, SEAL, SIGNATURE)}
         if missing := sorted(set(manifest.files) - set(files)):
             raise BundleError(f"{path}: {missing[0]} is missing; export or copy the bundle again")
@@ -206,23 +200,73 @@ class Bundle:
         return Bundle(path, manifest, digest, files)
 
 
+def _sealed(path: Path, contents: Mapping[str, bytes]) -> tuple[Manifest, str]:
+    """The manifest among these files, with its digest, where the seal is that of this manifest."""
+    for name in (MANIFEST, SEAL):
+        if name not in contents:
+            raise BundleError(f"{path}: {name} is missing; a bundle is what edge.export made, whole")
+    digest = hashlib.sha256(contents[MANIFEST]).hexdigest()
+    if contents[SEAL].split() != [digest.encode()]:
+        raise BundleError(f"{path}: {MANIFEST} or {SEAL} was altered after export; export the bundle again")
+    return Manifest.from_bytes(contents[MANIFEST], str(path)), digest
+
+
+def free_place(destination: str | Path, as_zip: bool = False) -> Path:
+    """Where a bundle can be written: nothing is there yet, or an empty folder, or an older bundle of the same kind.
+
+    Args:
+        as_zip: add ``.zip`` to a name that does not end so.
+
+    Raises:
+        BundleError: something else is there, which is never replaced, or nothing can be written there.
+    """
+    place = Path(destination)
+    if place.name in ("", ".."):  # such as "." and "/", which have no name to put another beside
+        place = place.resolve()
+    if as_zip and place.name and place.suffix != ".zip":
+        place = place.with_name(place.name + ".zip")
+    try:
+        if os.path.lexists(place) and not _replaceable(place):
+            raise BundleError(f"{place} exists and is not a bundle; choose another --out")
+        folder = next(f for f in place.absolute().parents if os.path.lexists(f))
+    except OSError as error:
+        raise BundleError(f"cannot write {place}: {error.strerror or error}") from error
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        raise BundleError(f"cannot write {place}: {folder} is no folder to write in; choose another --out")
+    return place
+
+
+def _replaceable(place: Path) -> bool:
+    """Whether nothing is lost with it but a bundle, be that damaged: its seal holds and no file is another's."""
+    if place.is_file() != (place.suffix == ".zip"):
+        return False
+    if place.is_dir() and not any(place.iterdir()):
+        return True
+    try:
+        if place.is_file():
+            contents = _zip_contents(place)
+            names = set(contents)
+            manifest, _ = _sealed(place, contents)
+        else:
+            manifest, _ = _sealed(place, {n: (place / n).read_bytes() for n in (MANIFEST, SEAL)})
+            names = {f.relative_to(place).as_posix() for f in place.rglob("*") if f.is_symlink() or not f.is_dir()}
+    except (BundleError, FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return False
+    return names <= {*manifest.files, MANIFEST, SEAL, SIGNATURE}
+
+
 def write_bundle(destination: str | Path, manifest: Manifest, files: Mapping[str, bytes]) -> Path:
     """Write a bundle folder, or a .zip where `destination` ends so; whole or not at all.
 
     `manifest.files` is filled in here. An older bundle at that place is replaced; anything else there is left alone.
 
     Raises:
-        BundleError: the place holds something that is not a bundle, or cannot be written.
+        BundleError: as `free_place`, or it cannot be written.
     """
-    destination = Path(destination)
+    destination = free_place(destination)
     bundle = Bundle.assemble(manifest, files, destination)
     contents = {**files, MANIFEST: bundle.manifest.to_bytes(), SEAL: bundle.digest.encode() + b"\n"}
     as_zip = destination.suffix == ".zip"
-    occupied = destination.exists() and not (
-        destination.is_file() if as_zip else (destination / MANIFEST).is_file() or not any(destination.iterdir())
-    )
-    if occupied:
-        raise BundleError(f"{destination} exists and is not a bundle; choose another --out")
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import re
 import sys
 import tempfile
@@ -100,6 +101,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
+    from edge.bundle import free_place
+
     args = parser().parse_args(argv)
     target = targets.load(args.target)
     if args.precision not in target.precisions:
@@ -110,9 +113,7 @@ def main(argv: list[str] | None = None) -> int:
     pairs, data = measured_pairs(args.data)
     with tempfile.TemporaryDirectory() as folder:
         model = source_model(args.model, args.size, Path(folder), args.mirrored)
-        destination = args.out or Path(f"{model.card.name}-{args.target}-{args.precision}")
-        if args.zip and destination.suffix != ".zip":
-            destination = destination.with_name(destination.name + ".zip")
+        destination = free_place(args.out or f"{model.card.name}-{args.target}-{args.precision}", args.zip)
         calibration = _calibration(model, args.calibration) if args.precision == "int8" else None
         options = targets.BuildOptions(
             args.precision,
@@ -154,8 +155,7 @@ def source_model(name: str, size: tuple[int, int] | None, folder: Path, mirrored
         export_onnx(path, folder / "model.onnx", size=size)
         model = SourceModel.read(folder / "model.onnx", checkpoint=path)
     else:
-        checkpoint = path.with_suffix(".safetensors")
-        model = SourceModel.read(path, checkpoint if checkpoint.exists() else None)
+        model = _with_checkpoint(SourceModel.read(path))
     card = model.card
     if size and size != (card.width, card.height):
         raise EdgeError(
@@ -173,6 +173,24 @@ def source_model(name: str, size: tuple[int, int] | None, folder: Path, mirrored
         f"{card.macs / 1e6:,.0f} million multiply-accumulates{looks}"
     )
     return replace(model, card=card)
+
+
+def _with_checkpoint(model: SourceModel) -> SourceModel:
+    """The model with the checkpoint that lies beside it, where that is the very one that it was made from."""
+    from dataclasses import replace
+
+    beside = model.onnx.with_suffix(".safetensors")
+    if not beside.is_file():
+        return model
+    try:
+        with open(beside, "rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise EdgeError(f"cannot read {beside}: {error.strerror or error}") from error
+    if digest != model.card.checkpoint_sha256:
+        command.say(f"{beside.name} is not the checkpoint that {model.onnx.name} was made from: going on without it")
+        return model
+    return replace(model, checkpoint=beside)
 
 
 def _export(

@@ -61,7 +61,10 @@ def mark(notes: Mapping[str, Any], processor: str) -> str | None:
         processor: on which it is measured; the exporting machine's pace says nothing of another.
     """
     found = notes.get("pace")
-    if not found or found["recommended"] == "int8" or found["processor"] != processor:
+    told = {"recommended", "processor", "to_fp32", "low", "high"}
+    if not isinstance(found, Mapping) or not told <= set(found):  # made by another version of this program
+        return None
+    if found["recommended"] == "int8" or found["processor"] != processor:
         return None
     return (
         f"take {found['recommended']}: on this processor the network in INT8 takes {found['to_fp32']:.2f} "

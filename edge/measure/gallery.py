@@ -8,7 +8,7 @@ from pathlib import Path
 from edge.measure import accuracy
 from edge.measure.accuracy import Before, PairedData
 from edge.measure.loop import Timed
-from edge.measure.record import Measurement
+from edge.measure.record import Measurement, Subject
 
 FLOAT = "fp32"
 
@@ -43,18 +43,31 @@ class Gallery:
         return replace(measured, shown=accuracy.show(pictures))
 
     def compare_with_float(self, measured: Measurement, file: Path) -> list[tuple[Path, Measurement]]:
-        """Measurements, this one or earlier ones, that can now be put next to float32 of their checkpoint."""
+        """Measurements, this one or earlier ones, that can now be put next to float32 of their model.
+
+        One of the same target is preferred: where it comes by later, it takes the other's place.
+        """
         self._seen.append((file, measured))
         found = []
         for index, (path, low) in enumerate(self._seen):
-            if low.subject.precision == FLOAT or low.against_float is not None:
+            floats = [high.subject for _, high in self._seen if _is_float_of(high.subject, low.subject)]
+            if not floats:
                 continue
-            for _, high in self._seen:
-                checkpoint = low.subject.model.get("checkpoint_sha256")
-                if high.subject.precision == FLOAT and high.subject.model.get("checkpoint_sha256") == checkpoint:
-                    mine, floats = self._pictures[low.subject.digest], self._pictures[high.subject.digest]
-                    low = replace(low, against_float=accuracy.against_float(mine, floats, high.subject))
-                    self._seen[index] = (path, low)
-                    found.append((path, low))
-                    break
+            best = min(floats, key=lambda subject: subject.target != low.subject.target)
+            if low.against_float is None or low.against_float.against_digest != best.digest:
+                mine, exact = self._pictures[low.subject.digest], self._pictures[best.digest]
+                low = replace(low, against_float=accuracy.against_float(mine, exact, best))
+                self._seen[index] = (path, low)
+                found.append((path, low))
         return found
+
+
+def _is_float_of(high: Subject, low: Subject) -> bool:
+    """Whether one is float32 of the other: made from the same checkpoint, and looking at a frame as often."""
+    checkpoint = low.model.get("checkpoint_sha256")
+    return (
+        bool(checkpoint)
+        and (high.precision == FLOAT != low.precision)
+        and high.model.get("checkpoint_sha256") == checkpoint
+        and bool(high.model.get("mirrored")) == bool(low.model.get("mirrored"))
+    )

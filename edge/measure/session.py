@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -264,12 +265,15 @@ def frames_of(paths: Sequence[str | Path], data: PairedData | None, size: tuple[
     return tuple(np.ascontiguousarray(_fitted(picture, size)) for picture in pictures)
 
 
-def file_name(measured: Measurement) -> str:
-    """A name that says what was measured, and is new for every run."""
+def new_file(folder: Path, measured: Measurement) -> Path:
+    """A file whose name says what was measured, and that is not there yet."""
     threads = f"-{measured.run.threads}t" if measured.run.threads else ""
     stamp = re.sub(r"[^0-9]", "", measured.run.made.split("+")[0])
-    parts = f"{measured.subject.name}-{measured.run.device}{threads}-{measured.machine.id[:4]}-{stamp}"
-    return re.sub(r"[^\w.-]+", "_", parts) + ".json"
+    digest = f"-{measured.subject.digest[:6]}" if measured.subject.digest else ""
+    name = f"{measured.subject.name}{digest}-{measured.run.device}{threads}-{measured.machine.id[:4]}-{stamp}"
+    stem = re.sub(r"[^\w.-]+", "_", name)
+    stems = itertools.chain([stem], (f"{stem}-{number}" for number in itertools.count(2)))
+    return next(file for s in stems if not (file := folder / f"{s}.json").exists())
 
 
 def summary_line(m: Measurement) -> str:

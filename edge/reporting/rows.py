@@ -174,7 +174,7 @@ def _row(m: Measurement, others: Sequence[Measurement]) -> Row:
         memory_mb=m.memory.peak_mb - m.memory.before_mb if m.memory else None,
         temperature_c=m.conditions.temperature_c.highest if m.conditions else None,
         sustained_fps=last,
-        sustained_share=last / first if first and last else None,
+        sustained_share=last / first if first and last is not None else None,
         overhead_share=m.latency.overhead_share,
         size_mb=m.subject.bytes / 1e6,
         parameters=m.subject.model.get("parameters"),

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.bundle import LARGEST_BYTES, MANIFEST, SEAL, SIGNATURE, Bundle, Manifest, write_bundle
+from edge.bundle import LARGEST_BYTES, MANIFEST, SEAL, SIGNATURE, Bundle, Manifest, free_place, write_bundle
 from edge.errors import BundleError
 
 FILES = {"model.bin": bytes(range(256)) * 8, "model.xml": b"<net/>", "golden/0-frame.png": b"\x89PNG not really"}
@@ -223,6 +223,95 @@ def test_an_older_bundle_is_replaced_and_anything_else_left_alone(tmp_path):
     assert (tmp_path / "photos" / "mine.jpg").read_bytes() == b"dear to me"
 
 
+def web_app(place):
+    """A folder of the user's that happens to hold a manifest.json."""
+    place.mkdir()
+    (place / MANIFEST).write_text('{"name": "my web app"}')
+    return place / MANIFEST
+
+
+def bundle_with_notes(place):
+    write_bundle(place, manifest(), FILES)
+    (place / "golden" / "notes.txt").write_text("dear to me")
+    return place / "golden" / "notes.txt"
+
+
+def bundle_of_another_seal(place):
+    write_bundle(place, manifest(), FILES)
+    (place / SEAL).write_text("0" * 64)
+    return place / SEAL
+
+
+def plain_file(place):
+    place.write_bytes(b"dear to me")
+    return place
+
+
+def photo_archive(place):
+    with zipfile.ZipFile(place, "w") as archive:
+        archive.writestr("mine.jpg", b"dear to me")
+    return place
+
+
+def bundle_archive_with_notes(place):
+    write_bundle(place, manifest(), FILES)
+    with zipfile.ZipFile(place, "a") as archive:
+        archive.writestr("notes.txt", b"dear to me")
+    return place
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("b", web_app),
+        ("b", bundle_with_notes),
+        ("b", bundle_of_another_seal),
+        ("b", plain_file),
+        ("b.zip", plain_file),
+        ("b.zip", photo_archive),
+        ("b.zip", bundle_archive_with_notes),
+        ("b.zip", web_app),
+    ],
+)
+def test_what_is_not_a_bundle_alone_is_never_replaced(tmp_path, name, make):
+    dear = make(tmp_path / name)
+    before = dear.read_bytes()
+    with pytest.raises(BundleError, match="exists and is not a bundle; choose another --out"):
+        write_bundle(tmp_path / name, manifest(), FILES)
+    assert dear.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
+def test_a_zip_is_replaced_by_another(tmp_path):
+    path = write_bundle(tmp_path / "b.zip", manifest(), FILES)
+    write_bundle(path, manifest(name="second"), FILES)
+    assert Bundle.read(path).manifest.name == "second"
+
+
+def test_a_damaged_bundle_is_replaced_as_its_message_asks_for(tmp_path):
+    path = write_bundle(tmp_path / "b", manifest(), FILES)
+    (path / "model.bin").write_bytes(b"cut")
+    (path / "model.xml").unlink()
+    (path / SIGNATURE).write_text("{}")
+    write_bundle(path, manifest(), FILES)
+    assert Bundle.read(path).files == FILES
+
+
+@pytest.mark.parametrize(
+    ("given", "as_zip", "place"), [(".", True, "up/here.zip"), ("..", True, "up.zip"), (".", False, "up/here")]
+)
+def test_a_place_given_by_dots_is_the_folder_they_mean(tmp_path, monkeypatch, given, as_zip, place):
+    here = tmp_path / "up" / "here"
+    here.mkdir(parents=True)
+    monkeypatch.chdir(here)
+    assert free_place(given, as_zip) == tmp_path / place
+
+
+def test_the_root_is_no_place_for_a_bundle():
+    with pytest.raises(BundleError, match="not a bundle"):
+        free_place("/", as_zip=True)
+
+
 def test_a_place_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(BundleError, match="cannot write"):
@@ -231,7 +320,7 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path):
 
 WRITER = """
 import sys
-from edge.bundle import Manifest, write_bundle
+from edge.bundle import Manifest, free_place, write_bundle
 m = Manifest("test", "grid", {}, "onnx", "fp32", {"width": 160, "height": 120}, ())
 files = {f"part{i}.bin": bytes([i]) * 200_000 for i in range(20)}
 print("ready", flush=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -287,6 +288,14 @@ def test_a_folder_that_is_no_bundle_is_left_alone(grid_source, pairs, tmp_path):
     assert [p.name for p in (tmp_path / "photos").iterdir()] == ["mine.jpg"]
 
 
+def test_a_place_in_the_way_is_told_before_the_long_work(grid_source, tmp_path, monkeypatch):
+    (tmp_path / "afile").write_bytes(b"dear to me")
+    monkeypatch.setattr(export, "_export", lambda *_: pytest.fail("the long work began"))
+    arguments = ["--precision", "fp32", "--model", grid_source.onnx, "--out", tmp_path / "afile"]
+    with pytest.raises(EdgeError, match="not a bundle"):
+        export.main([str(a) for a in arguments])
+
+
 def test_the_shipped_model_says_what_it_is_and_where_it_came_from():
     from targets.source import SourceModel
 
@@ -295,6 +304,19 @@ def test_the_shipped_model_says_what_it_is_and_where_it_came_from():
     checkpoint = export.SHIPPED["edge"].with_suffix(".safetensors")
     assert hashlib.sha256(checkpoint.read_bytes()).hexdigest() == model.card.checkpoint_sha256
     assert model.card.parameters < 1_000_000
+
+
+@pytest.mark.parametrize("name", ["edge-s", "edge-m", "full"])
+def test_a_shipped_model_comes_with_the_checkpoint_it_was_made_from(name, tmp_path):
+    model = export.source_model(name, None, tmp_path)
+    assert model.checkpoint == export.SHIPPED[name].with_suffix(".safetensors")
+
+
+def test_a_checkpoint_of_another_model_beside_it_is_not_used(tmp_path, capsys):
+    shutil.copy(export.SHIPPED["edge-m"], tmp_path / "x.onnx")
+    shutil.copy(export.SHIPPED["edge-s"].with_suffix(".safetensors"), tmp_path / "x.safetensors")
+    assert export.source_model(str(tmp_path / "x.onnx"), None, tmp_path).checkpoint is None
+    assert "x.safetensors is not the checkpoint that x.onnx was made from" in capsys.readouterr().err
 
 
 def test_a_manifest_is_plain_json_that_others_can_read(int8):

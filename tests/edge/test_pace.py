@@ -64,3 +64,8 @@ def test_a_measurement_is_marked_where_int8_is_known_to_be_no_faster(recommended
 
 def test_a_bundle_of_which_no_pace_is_known_gets_no_mark():
     assert pace.mark({}, "Cortex-A76") is None
+
+
+def test_a_pace_told_in_another_way_gets_no_mark():
+    assert pace.mark({"pace": {"processor": "Cortex-A76", "to_fp32": 1.1}}, "Cortex-A76") is None
+    assert pace.mark({"pace": "slow"}, "Cortex-A76") is None

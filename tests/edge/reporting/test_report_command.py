@@ -90,6 +90,14 @@ def test_the_page_says_the_answer_first(page):
     assert "On Orin within 33 ms: edge-m FP32 (openvino), 21.8 dB, 9 ms p90." in text
 
 
+def test_a_sustained_run_that_began_with_no_frame_has_no_share_of_it(full, folder, tmp_path):
+    moments = (Moment(10.0, 0.0, 4.0, 5.0, None), Moment(60.0, 180.0, 4.0, 5.0, None))
+    stalled = replace(full, sustained=Sustained(1, moments))
+    assert report.main([str(folder(stalled)), "--out", str(tmp_path / "out")]) == 0
+    text = Page((tmp_path / "out" / "report.html").read_text()).text
+    assert "180 frames/s after 1.0 min" in text and "of the first seconds" not in text
+
+
 def test_the_page_needs_nothing_but_itself(page):
     text = page.read_text()
     for tag, attributes in Page(text).elements:
