@@ -14,6 +14,7 @@ from edge import command
 from edge.errors import EdgeError
 from quantization.layers import heads, pooled
 from targets import BuildOptions
+from targets.onnx.runtime import no_telemetry
 from targets.source import SourceModel
 
 EXTRA = "inc"
@@ -39,6 +40,7 @@ def quantized(model: SourceModel, options: BuildOptions) -> tuple[Any, dict[str,
     if options.ranges not in (None, "minmax"):
         raise EdgeError(f"neural-compressor does not take ranges by {options.ranges}; leave --ranges out")
     torch = command.require("torch", EXTRA)
+    no_telemetry()  # of ONNX Runtime, which the tools below import for some of their work
     with _quiet():
         exporting = command.require("neural_compressor.torch.export", EXTRA)
         work = command.require("neural_compressor.torch.quantization", EXTRA)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from edge.diagnosis.ask import MARK
+from edge.errors import MissingPackage
 
 QUESTION = np.array([[-1.0, 2.0, -3.0, 4.0]], np.float32)
 ANSWER = np.array([[0.0, 2.0, 0.0, 4.0]], np.float32)
@@ -60,8 +61,9 @@ def openvino() -> dict[str, Any]:
 
 def onnxruntime() -> dict[str, Any]:
     """The version, and for each execution provider what happened to the Relu there."""
-    import onnxruntime as ort
+    from targets.onnx.runtime import import_onnxruntime
 
+    ort = import_onnxruntime()
     ort.set_default_logger_severity(4)
     devices = {}
     for provider in ort.get_available_providers():
@@ -201,7 +203,7 @@ def _last_line(text: str) -> str:
 def main(arguments: list[str]) -> int:
     try:
         found = PROBES[arguments[0]](*arguments[1:])
-    except ImportError as error:
+    except (ImportError, MissingPackage) as error:
         found = {"error": str(error), "absent": True}
     except Exception as error:  # whatever it is, it is the finding
         found = {"error": _last_line(str(error)) or type(error).__name__}

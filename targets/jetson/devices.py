@@ -7,6 +7,7 @@ import importlib.util
 from edge.bundle import Bundle
 from edge.errors import BundleError, DeviceUnavailable, EdgeError
 from targets import Device, Network
+from targets.onnx.runtime import import_onnxruntime
 
 FILE = "model.onnx"
 PROVIDERS = {"TENSORRT-ORT": "TensorrtExecutionProvider", "CUDA": "CUDAExecutionProvider"}
@@ -34,8 +35,7 @@ def devices() -> tuple[tuple[Device, ...], dict[str, str], tuple[str, ...]]:
     else:
         missing.append(f"tensorrt: {ADVICE}")
     if importlib.util.find_spec("onnxruntime"):
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime(extra="jetson")
         versions["onnxruntime"] = onnxruntime.__version__
         here = onnxruntime.get_available_providers()
         found += [Device(name, f"ONNX Runtime, {p}") for name, p in PROVIDERS.items() if p in here]

@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from edge import command
 from edge.bundle import Bundle
 from edge.errors import DeviceUnavailable
 from targets.cache import cache_folder
 from targets.jetson.cache import FOLDER, key
 from targets.jetson.devices import FILE
+from targets.onnx.runtime import import_onnxruntime
 
 
 class OnnxRuntimeNetwork:
     """See `targets.Network`."""
 
     def __init__(self, bundle: Bundle, name: str, provider: str, threads: int | None) -> None:
-        ort = command.require("onnxruntime", "jetson")
+        ort = import_onnxruntime(extra="jetson")
         model, self.precision = bundle.files[FILE], bundle.manifest.precision
         options = ort.SessionOptions()
         options.log_severity_level = 3

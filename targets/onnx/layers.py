@@ -11,10 +11,10 @@ from statistics import median
 
 import numpy as np
 
-from edge import command
 from edge.bundle import Bundle
 from targets.onnx.build import FILE
 from targets.onnx.network import _place
+from targets.onnx.runtime import import_onnxruntime
 
 RUNS = 30
 SUFFIX = "_kernel_time"
@@ -57,7 +57,7 @@ def _executed(
     bundle: Bundle, device: str, threads: int | None, picture: np.ndarray, runs: int
 ) -> Iterator[tuple[str, str, str, float]]:
     """Name, operator, type of the first output and milliseconds of every kernel that was executed."""
-    ort = command.require("onnxruntime", "onnx")
+    ort = import_onnxruntime()
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads or 0

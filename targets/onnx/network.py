@@ -6,10 +6,10 @@ import time
 
 import numpy as np
 
-from edge import command
 from edge.bundle import Bundle
 from edge.errors import BundleError, DeviceUnavailable
 from targets.onnx.build import FILE
+from targets.onnx.runtime import import_onnxruntime
 
 SUFFIX = "ExecutionProvider"
 # Not places to run on: one sends the work to a service on the network.
@@ -20,7 +20,7 @@ class ONNXNetwork:
     """See `targets.Network`. The precision is that of the file; ONNX Runtime does not tell what its kernels use."""
 
     def __init__(self, bundle: Bundle, device: str, threads: int | None) -> None:
-        ort = command.require("onnxruntime", "onnx")
+        ort = import_onnxruntime()
         name, provider = _place(device)
         options = ort.SessionOptions()
         options.log_severity_level = 3
@@ -53,7 +53,7 @@ class ONNXNetwork:
 
 def available_devices() -> dict[str, str]:
     """Name as `--device` takes it (``CPU``, ``CUDA``) to provider, the fastest first."""
-    ort = command.require("onnxruntime", "onnx")
+    ort = import_onnxruntime()
     return {p.removesuffix(SUFFIX): p for p in ort.get_available_providers() if p not in NOT_DEVICES}
 
 
