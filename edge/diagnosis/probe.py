@@ -124,12 +124,13 @@ def tensorrt() -> dict[str, Any]:
 
 def cuda() -> dict[str, Any]:
     """The GPUs that the CUDA runtime sees."""
-    from cuda.bindings import runtime
+    from targets.jetson.cuda import cuda_runtime, gpu_name
 
+    runtime = cuda_runtime()
     status, count = runtime.cudaGetDeviceCount()
     if status != runtime.cudaError_t.cudaSuccess:
         return {"usable": False, "detail": f"the CUDA driver says {status.name}"}
-    names = [runtime.cudaGetDeviceProperties(i)[1].name.decode() for i in range(count)]
+    names = [gpu_name(i) for i in range(count)]
     return {"usable": count > 0, "detail": ", ".join(names) or "no GPU"}
 
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from edge.bundle import Bundle
-from targets.cache import cache_folder
-from targets.jetson.cache import FOLDER, key
+from targets.jetson.cache import engine_folder, key
 from targets.jetson.devices import FILE
 from targets.onnx.runtime import import_onnxruntime, open_session
 
@@ -38,8 +37,7 @@ class OnnxRuntimeNetwork:
 
 def _engine_settings(model: bytes, version: str, precision: str) -> dict[str, Any]:
     """The provider keeps its engines itself; it checks GPU and TensorRT, the folder stands for model and precision."""
-    folder = cache_folder(FOLDER) / key(model, "", f"onnxruntime {version}", precision)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = engine_folder(key(model, "", f"onnxruntime {version}", precision))
     return {
         "trt_engine_cache_enable": True,
         "trt_engine_cache_path": str(folder),
