@@ -14,6 +14,7 @@ from edge import command
 from edge.errors import EdgeError
 from quantization.layers import heads, pooled
 from targets import BuildOptions
+from targets.onnx.runtime import no_telemetry
 from targets.source import SourceModel
 
 EXTRA = "inc"
@@ -36,9 +37,10 @@ def quantized(model: SourceModel, options: BuildOptions) -> tuple[Any, dict[str,
         )
     if options.float_layers:
         raise EdgeError("layers cannot be left in float with --quantizer inc; leave it or --max-drop out")
-    if options.ranges not in (None, "minmax"):
-        raise EdgeError(f"neural-compressor does not take ranges by {options.ranges}; leave --ranges out")
+    if options.ranges is not None:
+        raise EdgeError(f"neural-compressor takes ranges in its own way, not by {options.ranges}; leave --ranges out")
     torch = command.require("torch", EXTRA)
+    no_telemetry()  # of ONNX Runtime, which the tools below import for some of their work
     with _quiet():
         exporting = command.require("neural_compressor.torch.export", EXTRA)
         work = command.require("neural_compressor.torch.quantization", EXTRA)

@@ -19,6 +19,7 @@ from edge import command
 from quantization import ranges
 from quantization.bias import Raw, mean_errors
 from quantization.layers import heads, left_out, nodes_of, prelude, put_on_levels
+from targets.onnx.runtime import import_onnxruntime
 
 PASSING = ("Identity", "Reshape", "Flatten", "Squeeze")
 
@@ -69,23 +70,21 @@ def quantized(
         MissingPackage: onnx or onnxruntime is not installed.
     """
     onnx = command.require("onnx", "export")
-    command.require("onnxruntime", "export")
-    from onnxruntime.quantization import QuantType
-    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
-    from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
-
+    kinds = import_onnxruntime("quantization", "export").QuantType
+    registry = import_onnxruntime("quantization.registry", "export")
+    qdq_quantizer = import_onnxruntime("quantization.qdq_quantizer", "export")
     # It writes to the root logger about each tensor that it takes as it is.
     logging.getLogger().addFilter(_quiet)
     try:
         content, tensors = _prepared(source, pictures, method, scheme.symmetric)
         model = onnx.load_from_string(content)
-        operators = scheme.operators or sorted({*QDQRegistry, *QLinearOpsRegistry})
-        quantizer = QDQQuantizer(
+        operators = scheme.operators or sorted({*registry.QDQRegistry, *registry.QLinearOpsRegistry})
+        quantizer = qdq_quantizer.QDQQuantizer(
             model,
             per_channel=True,
             reduce_range=False,
-            weight_qType=QuantType.QInt8,
-            activation_qType=QuantType.QInt8 if scheme.symmetric else QuantType.QUInt8,
+            weight_qType=kinds.QInt8,
+            activation_qType=kinds.QInt8 if scheme.symmetric else kinds.QUInt8,
             tensors_range=tensors,
             nodes_to_quantize=[],
             nodes_to_exclude=[*prelude(model).nodes, *left_out(model, float_layers)],
@@ -131,8 +130,7 @@ def _corrected(model: Any, source: Path, pictures: Any, float_layers: Collection
 
 def _answers(source: Path, model: Any, pictures: Iterable[np.ndarray]) -> Iterator[tuple[Raw, Raw]]:
     """The float model's answer to each picture, and the INT8 model's."""
-    import onnxruntime
-
+    onnxruntime = import_onnxruntime(extra="export")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     sessions = [
@@ -150,11 +148,11 @@ def _answers(source: Path, model: Any, pictures: Iterable[np.ndarray]) -> Iterat
 def _prepared(source: Path, pictures: Any, method: str, symmetric: bool) -> tuple[bytes, Any]:
     """The graph as the quantizer wants it, and its ranges."""
     import onnx
-    from onnxruntime.quantization.shape_inference import quant_pre_process
 
+    shape_inference = import_onnxruntime("quantization.shape_inference", "export")
     with tempfile.TemporaryDirectory() as folder:
         prepared = Path(folder, "prepared.onnx")
-        quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        shape_inference.quant_pre_process(source, prepared, skip_symbolic_shape=True)
         model = onnx.load(prepared)
         put_on_levels(model)
         onnx.save(model, prepared)

@@ -19,6 +19,7 @@ import numpy as np
 
 from edge.errors import EdgeError
 from quantization.layers import prelude
+from targets.onnx.runtime import import_onnxruntime
 
 METHODS = ("minmax", "percentile", "entropy")
 PERCENTILE = 99.99
@@ -48,9 +49,8 @@ def collected(prepared: Path, pictures: Collection[np.ndarray], method: str, sym
         EdgeError: another method, or no picture.
     """
     import onnx
-    from onnxruntime.quantization import CalibrationMethod
-    from onnxruntime.quantization.calibrate import TensorsData
 
+    calibrate = import_onnxruntime("quantization.calibrate", "export")
     if method not in METHODS:
         raise EdgeError(f"there is no way {method!r} to take ranges; choose one of {', '.join(METHODS)}")
     name, found = _calibrated(prepared, pictures, "minmax", symmetric)
@@ -65,7 +65,9 @@ def collected(prepared: Path, pictures: Collection[np.ndarray], method: str, sym
     settled[first.tensor] = (first.black, first.white)
     if symmetric:
         settled = {k: (-max(abs(low), abs(high)), max(abs(low), abs(high))) for k, (low, high) in settled.items()}
-    return TensorsData(CalibrationMethod.MinMax, {k: tuple(map(np.float32, v)) for k, v in settled.items()})
+    return calibrate.TensorsData(
+        calibrate.CalibrationMethod.MinMax, {k: tuple(map(np.float32, v)) for k, v in settled.items()}
+    )
 
 
 def _calibrated(
@@ -82,22 +84,20 @@ def _calibrated(
             picture makes them, and it adds more of them for every picture that reaches further. (So does
             ``entropy``, whose cut was worse with bins of even width.)
     """
-    from onnxruntime.quantization import CalibrationMethod
-    from onnxruntime.quantization.calibrate import HistogramCollector, create_calibrator
-
+    calibrate = import_onnxruntime("quantization.calibrate", "export")
     kind, settings = {
-        "minmax": (CalibrationMethod.MinMax, {}),
-        "percentile": (CalibrationMethod.Percentile, {"percentile": PERCENTILE}),
-        "entropy": (CalibrationMethod.Entropy, {}),
+        "minmax": (calibrate.CalibrationMethod.MinMax, {}),
+        "percentile": (calibrate.CalibrationMethod.Percentile, {"percentile": PERCENTILE}),
+        "entropy": (calibrate.CalibrationMethod.Entropy, {}),
     }[method]
     # They tell what they do on standard output, where our last line is a path.
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        calibrator = create_calibrator(
+        calibrator = calibrate.create_calibrator(
             prepared, None, f"{folder}/augmented.onnx", kind, extra_options={**settings, "symmetric": symmetric}
         )
         name = calibrator.infer_session.get_inputs()[0].name
         if method == "percentile":
-            calibrator.collector = HistogramCollector(
+            calibrator.collector = calibrate.HistogramCollector(
                 method=method,
                 symmetric=symmetric,
                 num_bins=BINS,
@@ -161,9 +161,9 @@ def _known(prepared: Path) -> dict[str, tuple[float, float]]:
 
 
 def _reader(picture: np.ndarray, name: str) -> Any:
-    from onnxruntime.quantization import CalibrationDataReader
+    calibrate = import_onnxruntime("quantization.calibrate", "export")
 
-    class Reader(CalibrationDataReader):
+    class Reader(calibrate.CalibrationDataReader):  # type: ignore[misc, name-defined]  # it is known only here
         def __init__(self) -> None:
             self._left = iter([picture])
 

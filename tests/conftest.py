@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,8 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before tests import ONNX Runtime themselves
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,8 +1,11 @@
 """A board never imports torch, and help is quick: each proved in a process of its own."""
 
+import ast
 import json
+import os
 import pkgutil
 import time
+from pathlib import Path
 
 import pytest
 
@@ -31,6 +34,10 @@ for name in sys.argv[1:]:
         failed[name] = str(error)
 print(json.dumps([failed, sorted(m for m in sys.modules if "." not in m)]))
 """
+
+
+def _sources(room: str) -> list[Path]:
+    return sorted(Path(__file__).parents[1].joinpath(room).rglob("*.py"))
 
 
 def modules(package) -> list[str]:
@@ -90,3 +97,43 @@ def test_a_wrong_option_is_a_wrong_call(python, name):
     done = python("-m", name, "--no-such-option")
     assert done.returncode == 2
     assert "usage:" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_onnx_runtime_is_imported_in_one_place_only():
+    def imports(tree):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                yield from (name.name for name in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                yield node.module or ""
+            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("require", "import_module")):
+                yield from (a.value for a in node.args if isinstance(a, ast.Constant))
+
+    own = [file for room in ("edge", "targets", "quantization", "training", "benchmarks") for file in _sources(room)]
+    assert len(own) > 100
+    assert not [
+        file for file in own if "onnxruntime" in {n.split(".")[0] for n in imports(ast.parse(file.read_text()))}
+    ]
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        "from targets.onnx.runtime import import_onnxruntime as way",
+        "from targets.openvino.runtime import import_nncf as way",
+        "from edge.diagnosis.probe import onnxruntime as way",
+    ],
+)
+def test_onnx_runtime_is_imported_with_its_usage_events_held_back(python, way):
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    code = f"{way}\nimport os\nway()\nprint(os.environ['ORT_DISABLE_TELEMETRY'])"
+    done = python("-c", code, env=environment)
+    assert done.stdout.strip() == "1", done.stderr
+
+
+def test_who_has_set_the_switch_of_onnx_runtimes_usage_events_decides(monkeypatch):
+    from targets.onnx.runtime import import_onnxruntime
+
+    monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
+    import_onnxruntime()
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "0"

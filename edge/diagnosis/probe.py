@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from edge.diagnosis.ask import MARK
+from edge.errors import MissingPackage
 
 QUESTION = np.array([[-1.0, 2.0, -3.0, 4.0]], np.float32)
 ANSWER = np.array([[0.0, 2.0, 0.0, 4.0]], np.float32)
@@ -60,8 +61,9 @@ def openvino() -> dict[str, Any]:
 
 def onnxruntime() -> dict[str, Any]:
     """The version, and for each execution provider what happened to the Relu there."""
-    import onnxruntime as ort
+    from targets.onnx.runtime import import_onnxruntime
 
+    ort = import_onnxruntime()
     ort.set_default_logger_severity(4)
     devices = {}
     for provider in ort.get_available_providers():
@@ -122,12 +124,13 @@ def tensorrt() -> dict[str, Any]:
 
 def cuda() -> dict[str, Any]:
     """The GPUs that the CUDA runtime sees."""
-    from cuda.bindings import runtime
+    from targets.jetson.cuda import cuda_runtime, gpu_name
 
+    runtime = cuda_runtime()
     status, count = runtime.cudaGetDeviceCount()
     if status != runtime.cudaError_t.cudaSuccess:
         return {"usable": False, "detail": f"the CUDA driver says {status.name}"}
-    names = [runtime.cudaGetDeviceProperties(i)[1].name.decode() for i in range(count)]
+    names = [gpu_name(i) for i in range(count)]
     return {"usable": count > 0, "detail": ", ".join(names) or "no GPU"}
 
 
@@ -201,7 +204,7 @@ def _last_line(text: str) -> str:
 def main(arguments: list[str]) -> int:
     try:
         found = PROBES[arguments[0]](*arguments[1:])
-    except ImportError as error:
+    except (ImportError, MissingPackage) as error:
         found = {"error": str(error), "absent": True}
     except Exception as error:  # whatever it is, it is the finding
         found = {"error": _last_line(str(error)) or type(error).__name__}

@@ -28,8 +28,7 @@ class JetsonTarget:
 
         builders, missing = found_versions({"onnx": "export", "onnxruntime": "export"})
         found, runtimes, missing_runtimes = devices()
-        runs = any(device.name != "CPU" for device in found)
-        return Check(self.name, len(builders) == 2, runs, builders | runtimes, found, missing + missing_runtimes)
+        return Check(self.name, len(builders) == 2, bool(found), builders | runtimes, found, missing + missing_runtimes)
 
     def build(self, model: SourceModel, options: BuildOptions) -> Artefact:
         from targets.jetson.build import build

@@ -6,7 +6,8 @@ import fcntl
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from edge.errors import EdgeError
@@ -36,7 +37,7 @@ def cached_engine(name: str, build: Callable[[], bytes], folder: Path | None = N
     """
     folder = cache_folder(FOLDER) if folder is None else folder
     place = folder / f"{name}.engine"
-    try:
+    with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with open(folder / f"{name}.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # let go of when the file is closed, even by a crash
@@ -46,17 +47,36 @@ def cached_engine(name: str, build: Callable[[], bytes], folder: Path | None = N
             content = build()
             _write(place, content)
             return content, False
-    except OSError as error:
-        raise EdgeError(
-            f"cannot keep the engine in {folder} ({error.strerror or error}); set {VARIABLE} to a folder that can be "
-            "written"
-        ) from error
+
+
+def engine_folder(name: str) -> Path:
+    """A folder for a runtime that keeps engines itself.
+
+    Raises:
+        EdgeError: it cannot be made.
+    """
+    folder = cache_folder(FOLDER) / name
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def forget(name: str, folder: Path | None = None) -> None:
     """Remove an engine that TensorRT does not take after all."""
     folder = cache_folder(FOLDER) if folder is None else folder
     (folder / f"{name}.engine").unlink(missing_ok=True)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turn what goes wrong with the disk into what to do about it."""
+    try:
+        yield
+    except OSError as error:
+        raise EdgeError(
+            f"cannot keep the engine in {folder} ({error.strerror or error}); set {VARIABLE} to a folder that can be "
+            "written"
+        ) from error
 
 
 def _read(place: Path) -> bytes | None:

@@ -41,14 +41,14 @@ def call(function: Any, *arguments: Any) -> Any:
     return values[0] if len(values) == 1 else tuple(values)
 
 
-def gpu_name() -> str:
-    """The first GPU: name and compute capability.
+def gpu_name(number: int = 0) -> str:
+    """A GPU: name and compute capability.
 
     Raises:
         DeviceUnavailable: there is none that CUDA can use.
         MissingPackage: cuda-python is not installed.
     """
-    properties = call(cuda_runtime().cudaGetDeviceProperties, 0)
+    properties = call(cuda_runtime().cudaGetDeviceProperties, number)
     name = properties.name.decode() if isinstance(properties.name, bytes) else str(properties.name)
     return f"{name} sm_{properties.major}{properties.minor}"
 

@@ -7,6 +7,7 @@ import importlib.util
 from edge.bundle import Bundle
 from edge.errors import BundleError, DeviceUnavailable, EdgeError
 from targets import Device, Network
+from targets.onnx.runtime import PROCESSOR, import_onnxruntime
 
 FILE = "model.onnx"
 PROVIDERS = {"TENSORRT-ORT": "TensorrtExecutionProvider", "CUDA": "CUDAExecutionProvider"}
@@ -34,8 +35,7 @@ def devices() -> tuple[tuple[Device, ...], dict[str, str], tuple[str, ...]]:
     else:
         missing.append(f"tensorrt: {ADVICE}")
     if importlib.util.find_spec("onnxruntime"):
-        import onnxruntime
-
+        onnxruntime = import_onnxruntime(extra="jetson")
         versions["onnxruntime"] = onnxruntime.__version__
         here = onnxruntime.get_available_providers()
         found += [Device(name, f"ONNX Runtime, {p}") for name, p in PROVIDERS.items() if p in here]
@@ -55,17 +55,25 @@ def open_network(bundle: Bundle, device: str, threads: int | None) -> Network:
     here, _, missing = devices()
     names = [place.name for place in here]
     wanted = device.upper()
-    if wanted in ("AUTO", "GPU"):
-        wanted = next((name for name in names if name != "CPU"), "")
-    if wanted not in names:
-        raise DeviceUnavailable(
-            f"no {device} for this bundle on this machine: {'; '.join(missing) or ADVICE}; "
-            "--device CPU runs it slowly on the processor"
-        )
-    if wanted == "GPU":
+    if wanted in names and wanted != "GPU":
+        return _opened(bundle, wanted, threads)
+    refused = list(missing)
+    for name in (name for name in names if name != "CPU" and wanted in ("AUTO", "GPU")):
+        try:
+            return _opened(bundle, name, threads)
+        except DeviceUnavailable as error:  # ONNX Runtime names all providers that it was built with
+            refused.append(str(error))
+    raise DeviceUnavailable(
+        f"no {device} for this bundle on this machine: {'; '.join(refused) or ADVICE}; "
+        "--device CPU runs it slowly on the processor"
+    )
+
+
+def _opened(bundle: Bundle, name: str, threads: int | None) -> Network:
+    if name == "GPU":
         from targets.jetson.tensorrt_network import TensorRTNetwork
 
         return TensorRTNetwork(bundle)
     from targets.jetson.ort_network import OnnxRuntimeNetwork
 
-    return OnnxRuntimeNetwork(bundle, wanted, PROVIDERS.get(wanted, "CPUExecutionProvider"), threads)
+    return OnnxRuntimeNetwork(bundle, name, PROVIDERS.get(name, PROCESSOR), threads)

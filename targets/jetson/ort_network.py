@@ -2,48 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
 import numpy as np
 
-from edge import command
 from edge.bundle import Bundle
-from edge.errors import DeviceUnavailable
-from targets.cache import cache_folder
-from targets.jetson.cache import FOLDER, key
+from targets.jetson.cache import engine_folder, key
 from targets.jetson.devices import FILE
+from targets.onnx.runtime import import_onnxruntime, open_session
 
 
 class OnnxRuntimeNetwork:
     """See `targets.Network`."""
 
     def __init__(self, bundle: Bundle, name: str, provider: str, threads: int | None) -> None:
-        ort = command.require("onnxruntime", "jetson")
         model, self.precision = bundle.files[FILE], bundle.manifest.precision
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = threads or 0
-        options.inter_op_num_threads = 1
         settings: dict[str, Any] = {}
-        providers: list[Any] = [provider]
-        if provider != "CPUExecutionProvider":
-            # Otherwise what the provider cannot run goes to the processor without a word.
-            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         if provider == "TensorrtExecutionProvider":
-            settings = _engine_settings(model, ort.__version__, self.precision)
-            providers = [(provider, settings)]
-        start = time.perf_counter()
-        try:
-            self._session = ort.InferenceSession(model, options, providers=providers)
-        except Exception as error:  # ONNX Runtime's errors have no public base
-            raise DeviceUnavailable(f"{name} does not take {bundle.path}: {str(error).splitlines()[0]}") from error
-        ran = self._session.get_providers()[0]
-        if ran != provider:
-            raise DeviceUnavailable(f"{name} does not start here (ONNX Runtime offers {ran} instead)")
+            settings = _engine_settings(model, import_onnxruntime(extra="jetson").__version__, self.precision)
+        self.load_ms = 0.0
+        self._session, self.compile_ms = open_session(model, bundle.path, name, provider, threads, **settings)
         if provider != "TensorrtExecutionProvider" and self.precision == "fp16":
             self.precision = "fp32"  # it computes in the file's own type
-        self.load_ms, self.compile_ms = 0.0, (time.perf_counter() - start) * 1e3
         self.device = name
         self._input = self._session.get_inputs()[0].name
 
@@ -57,8 +37,7 @@ class OnnxRuntimeNetwork:
 
 def _engine_settings(model: bytes, version: str, precision: str) -> dict[str, Any]:
     """The provider keeps its engines itself; it checks GPU and TensorRT, the folder stands for model and precision."""
-    folder = cache_folder(FOLDER) / key(model, "", f"onnxruntime {version}", precision)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = engine_folder(key(model, "", f"onnxruntime {version}", precision))
     return {
         "trt_engine_cache_enable": True,
         "trt_engine_cache_path": str(folder),

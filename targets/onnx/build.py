@@ -12,6 +12,7 @@ from quantization.layers import exits, heads, pooled
 from quantization.ranges import BEST
 from targets import Artefact, BuildOptions
 from targets.onnx.border import with_uint8_border
+from targets.onnx.runtime import import_onnxruntime
 from targets.source import SourceModel
 
 FILE = "model.onnx"
@@ -27,10 +28,7 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
         graph, notes = _quantized(graph, model, options, tools)
         tools["onnxruntime"] = version("onnxruntime")
     elif options.precision == "fp16":
-        command.require("onnxruntime", "onnx")
-        from onnxruntime.transformers.float16 import convert_float_to_float16
-
-        graph = convert_float_to_float16(graph, keep_io_types=True)
+        graph = import_onnxruntime("transformers.float16").convert_float_to_float16(graph, keep_io_types=True)
         _sort(graph.graph)  # it puts its casts at the end, whatever needs them
         tools["onnxruntime"] = version("onnxruntime")
     options.say("uint8 RGB at the border")

@@ -11,10 +11,8 @@ from statistics import median
 
 import numpy as np
 
-from edge import command
 from edge.bundle import Bundle
-from targets.onnx.build import FILE
-from targets.onnx.network import _place
+from targets.onnx.network import opened
 
 RUNS = 30
 SUFFIX = "_kernel_time"
@@ -57,14 +55,8 @@ def _executed(
     bundle: Bundle, device: str, threads: int | None, picture: np.ndarray, runs: int
 ) -> Iterator[tuple[str, str, str, float]]:
     """Name, operator, type of the first output and milliseconds of every kernel that was executed."""
-    ort = command.require("onnxruntime", "onnx")
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads or 0
-    options.enable_profiling = True
     with tempfile.TemporaryDirectory() as folder:
-        options.profile_file_prefix = str(Path(folder, "profile"))
-        session = ort.InferenceSession(bundle.files[FILE], options, providers=[_place(device)[1]])
+        _, session, _ = opened(bundle, device, threads, str(Path(folder, "profile")))
         name = session.get_inputs()[0].name
         for _ in range(runs):
             session.run(None, {name: picture[None]})

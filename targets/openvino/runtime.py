@@ -9,6 +9,7 @@ from pathlib import Path
 from types import ModuleType
 
 from edge import command
+from targets.onnx.runtime import no_telemetry
 
 TELEMETRY = "openvino_telemetry"
 
@@ -36,6 +37,7 @@ def import_nncf() -> ModuleType:
         MissingPackage: it is not installed.
     """
     import_openvino()
+    no_telemetry()  # of ONNX Runtime, which it imports for models of that kind
     with _no_telemetry():
         return command.require("nncf", "export")
 

@@ -40,8 +40,8 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
         raise EdgeError(f"the rpi target has no quantizer {options.quantizer!r}; leave --quantizer out")
     if options.float_layers:
         raise EdgeError("an rpi model is INT8 throughout; layers cannot stay float in it")
-    if options.ranges not in (None, "minmax"):
-        raise EdgeError(f"the rpi target does not take ranges by {options.ranges}; leave --ranges out")
+    if options.ranges is not None:
+        raise EdgeError(f"the rpi target takes ranges in its own way, not by {options.ranges}; leave --ranges out")
     if model.checkpoint is None:
         raise EdgeError(
             f"the rpi target starts from the checkpoint of {model.card.name}, which does not lie beside its ONNX file: "

@@ -4,12 +4,15 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from edge import command, doctor
-from edge.diagnosis import cameras, machine, runtimes
+from edge.bundle import Bundle
+from edge.diagnosis import cameras, machine, probe, runtimes
 from edge.diagnosis.ask import ask
 from edge.diagnosis.intel import gpu_obstacle, npu_obstacle
 
@@ -128,6 +131,31 @@ def test_probes_really_run_the_runtimes_that_are_here(probe, module):
     assert answer["version"]
     cpu = answer.get("devices", {}).get("CPU") or answer.get("devices", {}).get("CPUExecutionProvider") or answer
     assert cpu["usable"] is True
+
+
+@pytest.mark.parametrize("module", ["cuda.bindings.runtime", "cuda.cudart"])
+def test_the_gpus_are_seen_through_either_name_of_the_cuda_runtime(monkeypatch, module):
+    orin = SimpleNamespace(name=b"Orin", major=8, minor=7)
+    runtime = ModuleType(module)
+    runtime.cudaError_t = SimpleNamespace(cudaSuccess=0)
+    runtime.cudaGetDeviceCount = lambda: (0, 1)
+    runtime.cudaGetDeviceProperties = lambda number: (0, orin)
+    for name in ("cuda", "cuda.bindings", "cuda.bindings.runtime", "cuda.cudart"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in ("cuda", "cuda.bindings"):
+        if module.startswith(f"{name}."):
+            monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, module, runtime)
+    assert probe.cuda() == {"usable": True, "detail": "Orin sm_87"}
+
+
+def test_a_bundle_for_a_jetson_is_replayed_on_the_processor(grid_bundle, monkeypatch):
+    bundle = Bundle.read(grid_bundle)  # the same file, as a workstation has it that exported for a Jetson
+    ours = replace(bundle, manifest=replace(bundle.manifest, target="jetson"))
+    monkeypatch.setattr(Bundle, "read", lambda path: ours)
+    monkeypatch.setattr("edge.diagnosis.ask.ask", lambda *_: {"usable": True, "detail": "agrees"})
+    findings = {f.device: f.usable for f in doctor.bundle_findings("bundle")}
+    assert findings["CPU"]
 
 
 def test_a_crash_or_hang_of_a_runtime_is_a_finding(monkeypatch, tmp_path):

@@ -89,7 +89,12 @@ def test_the_same_pictures_give_the_same_bytes(bundle, source):
 
 
 @pytest.mark.parametrize(
-    ("others", "says"), [({"ranges": "percentile"}, "leave --ranges out"), ({"float_layers": ("cell",)}, "--max-drop")]
+    ("others", "says"),
+    [
+        ({"ranges": "minmax"}, "leave --ranges out"),
+        ({"ranges": "percentile"}, "leave --ranges out"),
+        ({"float_layers": ("cell",)}, "--max-drop"),
+    ],
 )
 def test_what_it_cannot_do_is_told(source, others, says):
     with pytest.raises(EdgeError, match=says):

@@ -15,6 +15,7 @@ from targets import BuildOptions
 from targets.jetson import TARGET
 from targets.jetson.cache import cached_engine, forget, key
 from targets.jetson.devices import FILE
+from targets.jetson.ort_network import OnnxRuntimeNetwork
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -205,3 +206,10 @@ def test_a_cache_that_cannot_be_written_says_which_variable_moves_it(tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(EdgeError, match="DRACO_EDGE_CACHE"):
         cached_engine("e", lambda: b"engine", tmp_path / "file" / "cache")
+
+
+def test_so_does_one_where_onnx_runtime_cannot_keep_its_engines(tmp_path, monkeypatch, int8_bundle):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("DRACO_EDGE_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(EdgeError, match="DRACO_EDGE_CACHE"):
+        OnnxRuntimeNetwork(Bundle.read(int8_bundle), "TENSORRT-ORT", "TensorrtExecutionProvider", None)

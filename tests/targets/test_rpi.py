@@ -208,6 +208,12 @@ def test_without_the_checkpoint_the_user_is_told_to_give_it(grid_source):
         TARGET.build(grid_source, BuildOptions("fp32"))
 
 
+@pytest.mark.parametrize("way", ["minmax", "percentile"])
+def test_it_takes_ranges_in_its_own_way_only(grid_source, way):
+    with pytest.raises(EdgeError, match=f"not by {way}; leave --ranges out"):
+        TARGET.build(grid_source, BuildOptions("int8", ranges=way))
+
+
 def test_the_full_model_is_refused_before_the_long_work():
     pytest.importorskip("litert_torch")
     from edge import export

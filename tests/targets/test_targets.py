@@ -141,6 +141,44 @@ def test_a_device_that_is_not_here_is_refused(request, bundle, device):
         targets.load(read.manifest.target).open(read, device, None)
 
 
+@pytest.fixture
+def built_with_more(monkeypatch):
+    """ONNX Runtime as its GPU package is where there is no GPU: all providers are named, and one starts."""
+    import onnxruntime
+
+    real = onnxruntime.InferenceSession
+
+    def session(model, options, providers, **others):
+        if providers[0][0] != "CPUExecutionProvider":
+            raise RuntimeError("fallback to CPU EP has been explicitly disabled\nsomewhere in its source")
+        return real(model, options, providers, **others)
+
+    names = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", session)
+
+
+def test_onnx_takes_the_first_device_that_starts(built_with_more, grid_bundle, capsys):
+    with edge.Dehazer(grid_bundle) as dehazer:
+        assert dehazer.device == "CPU"
+    assert capsys.readouterr() == ("", "")
+
+
+def test_operators_are_timed_on_the_device_that_starts(built_with_more, grid_bundle):
+    picture = np.zeros((30, 40, 3), np.uint8)
+    assert targets.load("onnx").layer_times(Bundle.read(grid_bundle), "auto", 1, picture)
+
+
+def test_a_device_that_was_asked_for_and_does_not_start_is_told(built_with_more, grid_bundle):
+    with pytest.raises(DeviceUnavailable, match=r"^CUDA does not start here with .*explicitly disabled \(.*doctor.*$"):
+        edge.Dehazer(grid_bundle, device="cuda")
+
+
+def test_jetson_tells_of_each_device_that_does_not_start(built_with_more, grid_bundle):
+    with pytest.raises(DeviceUnavailable, match=r"TENSORRT-ORT does not start.*CUDA does not start.*--device CPU"):
+        targets.load("jetson").open(Bundle.read(grid_bundle), "auto", None)
+
+
 @pytest.mark.parametrize("bundle", ["grid_bundle", "openvino_bundle"])
 @pytest.mark.parametrize("asked", ["auto", "AUTO", "cpu", "CPU"])
 def test_where_it_really_runs_is_told(request, bundle, asked):
