@@ -1,14 +1,14 @@
 """What a picture file says of its picture (EXIF): where and when it was taken, with what, and how it is to be turned.
 
 Blocks are bytes from the byte order on, as in the eXIf chunk of a PNG file. They are data about a picture, not the
-picture: a damaged one counts as none.
+picture: a damaged one does not keep the picture from being read.
 """
 
 from __future__ import annotations
 
 import struct
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -26,9 +26,7 @@ TURNS = {
 # Description, make, model, software, date and time, artist, copyright: the words among a TIFF file's own tags.
 WORDS = (0x010E, 0x010F, 0x0110, 0x0131, 0x0132, 0x013B, 0x8298)
 EXPOSURE, POSITION, INTEROPERABILITY = 0x8769, 0x8825, 0xA005
-KINDS = ("JPEG", "PNG", "WEBP", "TIFF")
 PREFIX = b"Exif\0\0"
-LONGEST_IN_JPEG = 65533 - len(PREFIX)
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -43,36 +41,38 @@ def upright(image: Image.Image) -> Image.Image:
 
 
 def block_of(image: Image.Image) -> bytes | None:
-    """The block of a file that was read, without its orientation and its preview; None where it says no more."""
+    """The block of a file that was read, without its orientation and its preview; None where it says no more.
+
+    Raises:
+        ValueError: it is damaged.
+    """
     try:
-        if stored := image.info.get("exif"):
-            return _without_orientation(stored.removeprefix(PREFIX).removeprefix(PREFIX))
+        if stored := (image.info.get("exif") or b"").removeprefix(PREFIX).removeprefix(PREFIX):
+            return _without_orientation(stored)
         described = _described(image.getexif())
         return described.tobytes().removeprefix(PREFIX) if described else None
-    except Exception:
-        return None
+    except Exception as error:
+        raise ValueError(f"damaged EXIF: {error}") from error
 
 
-def saving(kind: str, block: bytes | None) -> dict[str, Any]:
-    """Options of `PIL.Image.Image.save` that put a block into a file of that format; none where it has no room."""
+def tags_of(block: bytes) -> Image.Exif:
+    """What a block says, for the directory of a TIFF file.
+
+    Raises:
+        ValueError: it is damaged.
+    """
     from PIL import Image
 
-    if block is None or kind not in KINDS or (kind == "JPEG" and len(block) > LONGEST_IN_JPEG):
-        return {}
-    if kind != "TIFF":
-        return {"exif": PREFIX + block}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd tags a user need not know
             exif = Image.Exif()
             exif.load(PREFIX + block)
             described = _described(exif)
-        options: dict[str, Any] = {"exif": described.tobytes()} if described else {}
-    except Exception:
-        return {}
-    if EXPOSURE in described or POSITION in described:
-        options["compression"] = "raw"  # the library that compresses writes no directories within the file's own
-    return options
+            described.tobytes()
+        return described
+    except Exception as error:
+        raise ValueError(f"damaged EXIF: {error}") from error
 
 
 def _without_orientation(block: bytes) -> bytes | None:

@@ -1,7 +1,7 @@
 """Picture files: whole and upright in, whole out.
 
 Reading gives 8-bit RGB whatever the file holds, and keeps aside what the model does not see (alpha, that it was
-grey, its colour profile, where and when it was taken) for writing. A truncated file is refused, never half-decoded.
+grey, its colour profile, its EXIF and XMP) for writing. A truncated file is refused, never half-decoded.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import io
 import os
 import secrets
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from edge import exif
+from edge import exif, metadata
 from edge.errors import PictureError
+from edge.metadata import NO_METADATA, Metadata
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -52,13 +53,13 @@ class Aside:
         alpha: uint8 (H, W), 255 opaque; None where the file has no transparency.
         grey: the file is grey, so the result is written grey too.
         profile: ICC profile of its RGB or grey values; None where it has none.
-        exif: as `edge.exif` takes it, without orientation; None where it has none.
+        metadata: its EXIF and XMP.
     """
 
     alpha: np.ndarray | None = None
     grey: bool = False
     profile: bytes | None = None
-    exif: bytes | None = None
+    metadata: Metadata = NO_METADATA
 
 
 NOTHING_ASIDE = Aside()
@@ -106,7 +107,7 @@ def read_picture(path: str | Path) -> tuple[np.ndarray, Aside]:
                     raise PictureError(f"{path} holds {pages} pictures; split it into one file each")
                 image.load()
                 rgb, aside = _to_rgb(exif.upright(image))
-                return rgb, replace(aside, exif=exif.block_of(image))
+                return rgb, replace(aside, metadata=metadata.read_metadata(image))
     except PictureError:
         raise
     except UnidentifiedImageError:
@@ -126,12 +127,15 @@ def read_picture(path: str | Path) -> tuple[np.ndarray, Aside]:
         raise PictureError(f"{path} is damaged ({_reason(error)})") from error
 
 
-def write_picture(path: str | Path, rgb: np.ndarray, aside: Aside = NOTHING_ASIDE) -> Path:
+def write_picture(
+    path: str | Path, rgb: np.ndarray, aside: Aside = NOTHING_ASIDE, tell: Callable[[str], object] | None = None
+) -> Path:
     """Write a picture file whole or not at all, in the format that its name asks for.
 
     Args:
         rgb: uint8 RGB (H, W, 3).
-        aside: from `read_picture`; alpha is kept by PNG, WebP and TIFF, EXIF by these and JPEG.
+        aside: from `read_picture`; alpha is kept by PNG, WebP and TIFF, EXIF and XMP by these and JPEG.
+        tell: called with a sentence for each part of its EXIF and XMP that is not in the file, once that is written.
 
     Raises:
         PictureError: a format that is not written, or the file cannot be written (full disk, no permission, ...).
@@ -152,16 +156,21 @@ def write_picture(path: str | Path, rgb: np.ndarray, aside: Aside = NOTHING_ASID
     options = dict(_SAVE[kind])
     if aside.profile is not None and kind != "BMP":
         options["icc_profile"] = aside.profile
-    options |= exif.saving(kind, aside.exif)
+    known = metadata.fitting(kind, aside.metadata)
+    options |= metadata.options(kind, known)
     try:
         with whole_file(path) as file:
             image.save(file, kind, **options)
+            metadata.complete(file, kind, known)
     except OSError as error:
         if error.errno is not None:
             raise
         raise PictureError(f"cannot write {path}: {_reason(error)}") from error
     except (ValueError, MemoryError) as error:
         raise PictureError(f"cannot write {path}: {_reason(error)}") from error
+    if tell is not None:
+        for what in known.lost:
+            tell(f"{path} is without {what}")
     return path
 
 

@@ -36,7 +36,8 @@ EXAMPLES = """sources:
 
 sinks (give --sink again for more than one):
   clear/                                pictures, under their names or numbered; clear/?format=jpg
-                                        8 bits a channel whatever came in; EXIF (position, time) is kept
+                                        8 bits a channel whatever came in; EXIF (position, time) and XMP (a
+                                        drone's angles) are kept, but for what a format does not take
   clear.mp4  clear.mkv  flight-{n}.mkv  H.264, playable to the last second; {n} counts, {time} is the time
                                         options: clear.mp4?crf=18&preset=fast, ?bitrate=4M, ?codec=hevc
   rtsp://server/clear  udp://host:5000  H.264 to the network; options after #, as rtsp://server/clear#bitrate=2M
@@ -56,7 +57,7 @@ examples:
 While it runs: SIGUSR1 and SIGUSR2 raise and lower the strength, SIGHUP opens the bundle again, SIGTERM and SIGINT
 end it with the output complete. What happens when something breaks stands in docs/faults.md.
 """
-NAMED_AT_END = ("broken_frame", "model_failed", "frame_unwritten")  # of files, where people read
+NAMED_AT_END = ("broken_frame", "model_failed", "frame_unwritten", "metadata_left_out")  # of files, where people read
 TOKEN_VARIABLE = "DRACO_EDGE_TOKEN"
 
 
@@ -217,16 +218,21 @@ def _tell_outcome(stream: Stream, seconds: float, as_json: bool) -> int:
         parts.append(f"{figures.uncleared} passed as they came")
     stream.events("ended", "info", ", ".join(parts))
     if not as_json:
-        for line in faulty[:20]:
-            command.say(f"not done: {line}")
-        if len(faulty) > 20:
-            command.say(f"not done: {len(faulty) - 20} more")
+        _name_each("warning", [line for outlet in stream.outlets for line in outlet.left_out])
+        _name_each("not done", faulty)
     for outlet in stream.outlets:
         if outlet.made and outlet.figures.delivered:
             print(outlet.made)
     if faulty and not stream.live:
         raise EdgeError(f"{len(faulty)} of {figures.captured} could not be done; they are named above")
     return 0
+
+
+def _name_each(what: str, lines: list[str]) -> None:
+    for line in lines[:20]:
+        command.say(f"{what}: {line}")
+    if len(lines) > 20:
+        command.say(f"{what}: {len(lines) - 20} more")
 
 
 def _check_numbers(args: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 QUIET_S = 10.0
+EACH = ("metadata_left_out",)  # of pictures: every one is named
 LEVELS = ("info", "warning", "error")
 
 
@@ -43,7 +44,7 @@ class Event:
 
 
 class Events:
-    """Tells events: each error, and of the others at most one of each name in 10 seconds, the first at once.
+    """Tells events: each error, and of most others at most one of each name in 10 seconds, the first at once.
 
     Args:
         tell: called with each event that is told; None for a line on standard error.
@@ -70,7 +71,7 @@ class Events:
             self.counts[name] = self.counts.get(name, 0) + 1
             if name in self._untold:
                 return
-            if level != "error" and now - self._told_at.get(name, -QUIET_S) < QUIET_S:
+            if level != "error" and name not in EACH and now - self._told_at.get(name, -QUIET_S) < QUIET_S:
                 self._suppressed[name] = self._suppressed.get(name, 0) + 1
                 return
             self._told_at[name] = now

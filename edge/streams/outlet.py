@@ -23,6 +23,7 @@ class Outlet(threading.Thread):
     Attributes:
         fault: what ended the output of a stream that is not live.
         unwritten: a line for each frame that could not be written, the first thousand.
+        left_out: a line for each part of a picture's EXIF and XMP that is not in its file, the first thousand.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Outlet(threading.Thread):
         self._backoff = Backoff()
         self.fault: EdgeError | None = None
         self.unwritten: list[str] = []
+        self.left_out: list[str] = []
 
     @property
     def made(self) -> str:
@@ -111,6 +113,10 @@ class Outlet(threading.Thread):
         else:
             self._backoff.reset()
             self._all.note_delivery(self.figures, frame.captured_at)
+            for line in getattr(self.sink, "left_out", ()):
+                if len(self.left_out) < 1000:
+                    self.left_out.append(line)
+                self._events("metadata_left_out", "warning", line, sink=self.figures.name)
 
     def _close(self) -> None:
         self._open = False
@@ -130,6 +136,7 @@ class Handover:
         self.figures = SinkFigures(name)
         self.fault: EdgeError | None = None
         self.unwritten: list[str] = []
+        self.left_out: list[str] = []
         self.drain_s = 0.0
         self.made = ""
 

@@ -101,6 +101,23 @@ def test_in_json_every_picture_that_failed_is_named_and_every_line_is_json(bundl
     assert "b.png" in told[0]["message"] and "c.png" in told[1]["message"] and "2 of 3" in told[3]["message"]
 
 
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_every_picture_that_loses_what_is_known_of_it_is_named(bundle, tmp_path, noise, form):
+    (tmp_path / "in").mkdir()
+    for name in ("a.jpg", "b.jpg"):
+        Image.fromarray(noise).save(tmp_path / "in" / name, exif=b"Exif\0\0who knows what this is")
+    Image.fromarray(noise).save(tmp_path / "in" / "c.jpg", xmp=b"<x:xmpmeta>-21.30</x:xmpmeta>")
+    done = run(bundle, "--source", tmp_path / "in", "--sink", tmp_path / "out", "--log-format", form)
+    assert done.returncode == 0, done.stderr
+    lines = [f"{tmp_path}/out/{name}.jpg is without EXIF: that of the original is damaged" for name in "ab"]
+    if form == "text":
+        assert done.stderr.splitlines()[1:] == [f"warning: {line}" for line in lines]
+    else:
+        told = [json.loads(line) for line in done.stderr.splitlines()]
+        assert [event["message"] for event in told if event["name"] == "metadata_left_out"] == lines
+    assert Image.open(tmp_path / "out" / "c.jpg").info["xmp"] == b"<x:xmpmeta>-21.30</x:xmpmeta>"
+
+
 def test_pictures_take_the_format_that_was_asked_for(bundle, tmp_path, noise):
     (tmp_path / "in").mkdir()
     for name in ("a.png", "b.JPG", "c.tar.bmp"):

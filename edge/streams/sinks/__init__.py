@@ -22,7 +22,8 @@ KINDS = {
 class Sink(Protocol):
     """Takes frames. Used by one thread; opened at the first frame, and again after a fault.
 
-    One that copies sound says in `remark` after `open` why it cannot; empty where it can.
+    One that copies sound says in `remark` after `open` why it cannot; empty where it can. One that writes pictures says
+    in `left_out` after `write` what of their EXIF and XMP is not in the file.
 
     Attributes:
         made: what was made, for the last line of standard output; empty where nothing lasting was.

@@ -26,6 +26,7 @@ class PictureSink:
         if self._format is not None and f".{self._format.lower()}" not in FORMATS:
             raise SinkError(f"{spec.text}: format is one of {', '.join(s[1:] for s in FORMATS)}")
         self._names: set[str] = set()
+        self.left_out: list[str] = []
         self.made = ""
 
     def open(self, info: StreamInfo, frame: Frame) -> None:  # noqa: ARG002
@@ -40,8 +41,9 @@ class PictureSink:
             if name in self._names:
                 raise PictureError(f"{frame.name}: {name} was made of another picture; clear each kind by itself")
             self._names.add(name)
+        self.left_out = []
         try:
-            write_picture(self._folder / name, frame.picture, frame.aside)
+            write_picture(self._folder / name, frame.picture, frame.aside, self.left_out.append)
         except PictureError as error:
             cause = error.__cause__
             if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO):
