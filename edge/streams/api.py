@@ -60,7 +60,7 @@ def stream(
         `Frame`: picture (uint8 RGB, yours to keep), number, time, captured_at, name.
 
     Raises:
-        SourceError: the source cannot be opened.
+        SourceError: the source cannot be opened, or ended before its first frame.
         SourceLost, SourceStalled: a live source went away (without `reconnect`).
         ModelFault, BrokenFrame: the model failed on frames of a source that is not live, or they could not be
             decoded; raised at the end, after all the others, and an event names each. Of a live source, only where

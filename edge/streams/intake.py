@@ -127,7 +127,11 @@ class Intake(threading.Thread):
         return self._options.live and (waiting or (self.opened and self._options.reconnect))
 
     def _pump(self, source: Source) -> bool:
-        """Take frames until the source ends; whether the stream is then done."""
+        """Take frames until the source ends; whether the stream is then done.
+
+        Raises:
+            SourceError: it ended before its first frame, and nobody had stopped it.
+        """
         figures = self._figures
         while not self.stopping.is_set():
             if self._options.frames is not None and figures.captured >= self._options.frames:
@@ -147,6 +151,8 @@ class Intake(threading.Thread):
                 self._events("broken_frame", level, str(error), **_name(error))
                 continue
             if frame is None:
+                if not figures.captured and not self.stopping.is_set():
+                    raise SourceError("the source ended before its first frame: it is empty, or what feeds it failed")
                 return True
             if self.abandoned:
                 with figures.lock:

@@ -4,6 +4,7 @@ import json
 import re
 import signal
 import socket
+import subprocess
 import threading
 import time
 
@@ -47,6 +48,14 @@ def test_a_second_signal_ends_it_at_once(identity):
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == -signal.SIGTERM
+
+
+def test_a_stream_that_is_ended_before_its_first_frame_has_not_failed(identity):
+    call = ("--source", "raw:-?size=64x48", "--preview", 0, "--log-format", "json")
+    process = run(identity, *call, stdin=subprocess.PIPE)
+    wait_for(events_of(process), "preview")
+    process.terminate()
+    assert process.wait(10) == 0
 
 
 def test_a_call_of_the_model_under_way_is_waited_for_and_its_frame_goes_out(adding):

@@ -23,6 +23,20 @@ def test_faults_are_exceptions_with_names_in_python(identity):
         list(edge.stream([GREY], identity, strength=5))
 
 
+@pytest.mark.parametrize("source", ["raw:{}/empty?size=4x4", "raw:{}/empty?size=4x4&live=1", []])
+def test_a_source_without_a_frame_is_an_error(identity, tmp_path, source):
+    (tmp_path / "empty").touch()
+    with pytest.raises(SourceError, match="ended before its first frame"):
+        list(edge.stream(source.format(tmp_path) if isinstance(source, str) else source, identity))
+
+
+@pytest.mark.parametrize("options", ["", "&live=1"])
+def test_a_source_that_ends_inside_its_first_frame_is_an_error(identity, tmp_path, options):
+    (tmp_path / "cut").write_bytes(bytes(47))
+    with pytest.raises(BrokenFrame, match="ends inside frame 0: 47 of 48 bytes"):
+        list(edge.stream(f"raw:{tmp_path}/cut?size=4x4{options}", identity))
+
+
 @pytest.mark.parametrize("fps", [0, -1, 1e-9, float("nan"), float("inf")])
 def test_a_rate_that_is_none_is_told_whatever_the_source(identity, tmp_path, fps):
     Image.fromarray(GREY).save(tmp_path / "a.png")

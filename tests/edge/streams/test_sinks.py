@@ -196,6 +196,13 @@ def test_raw_input_that_ends_inside_a_frame_is_told(adding):
     assert b"ends inside frame 1: 100 of 5184 bytes" in done.stderr
 
 
+def test_an_empty_pipe_is_told_in_one_line(adding):
+    call = [sys.executable, "-m", "edge.run", adding, "--source", "raw:-?size=48x36", "--sink", "raw:-"]
+    done = subprocess.run(call, input=b"", capture_output=True, timeout=60, check=False, cwd=ROOT)
+    assert done.returncode == 1 and done.stdout == b""
+    assert done.stderr.count(b"\n") == 1 and b"ended before its first frame" in done.stderr
+
+
 @pytest.mark.parametrize("form, coded", [("gray", 1), ("yuv420p", 1.5), ("nv12", 1.5), ("yuyv422", 2), ("rgba", 4)])
 def test_other_raw_formats_are_read(identity, form, coded, tmp_path):
     level = 128
