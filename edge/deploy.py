@@ -95,6 +95,8 @@ def _deploy(board: Board, destination: Destination, args: argparse.Namespace) ->
         files["public.pem"] = read_key(args.require_signature)
     signed = ", signed" if SIGNATURE in contents else ""
     python = board.run(scripts.FIND_PYTHON, destination.folder, args.python, bundle.manifest.target).strip()
+    if args.service is not None:
+        board.run(scripts.TAKES, python, *service.run_words(args.service))
     archive = as_tar(files)
     command.say(f"{bundle.manifest.name} ({len(archive) / 1e6:.1f} MB{signed}) to {destination.host}")
     incoming = board.run(scripts.RECEIVE, destination.folder, send=archive).strip()

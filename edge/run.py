@@ -135,7 +135,7 @@ def _main(args: argparse.Namespace) -> int:
 
     source = parse_source(args.source)
     sinks = [parse_sink(text) for text in args.sink or ["none:"]]
-    _check_numbers(args)
+    check_numbers(args)
     _keep_originals(source, sinks)
     return _run(args, source, sinks)
 
@@ -235,7 +235,7 @@ def _name_each(what: str, lines: list[str]) -> None:
         command.say(f"{what}: {len(lines) - 20} more")
 
 
-def _check_numbers(args: argparse.Namespace) -> None:
+def check_numbers(args: argparse.Namespace) -> None:
     """
     Raises:
         EdgeError: an option that has to be a number greater than 0 is not.

@@ -21,6 +21,17 @@ echo "draco-edge is not installed there: python3 -m venv --system-site-packages 
 exit 1
 """
 
+# $1 Python, $2 and further: arguments of edge.run. Ends well where the edge.run there takes them.
+TAKES = """
+cd /
+python=$1
+shift
+said=$("$python" -c 'import sys; from edge.run import parser; parser().parse_args(sys.argv[1:])' BUNDLE "$@" 2>&1) || {
+    echo "the draco-edge there does not take what --service says: $(printf '%s\\n' "$said" | tail -n 1)" >&2
+    exit 1
+}
+"""
+
 # $1 folder; a tar archive on standard input. Prints the folder that the bundle was unpacked to.
 RECEIVE = """
 case $1 in "~"|"~/"*) set -- "$HOME${1#"~"}";; esac

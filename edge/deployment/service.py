@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
+import io
 import shlex
 
-from edge.errors import EdgeError
+from edge.errors import EdgeError, MissingPackage
 
 NAME = "draco-edge"
 WATCHDOG_S = 20
@@ -16,16 +19,18 @@ def run_words(arguments: str) -> list[str]:
     """Arguments of edge.run behind the bundle, as a shell would split them.
 
     Raises:
-        EdgeError: they cannot be split, hold a line break, or name no source.
+        EdgeError: they cannot be split, hold a line break, or edge.run would refuse them on any machine.
     """
     try:
         words = shlex.split(arguments)
     except ValueError as error:
         raise EdgeError(f"--service {arguments!r} cannot be read ({error})") from None
-    if not any(word == "--source" or word.startswith("--source=") for word in words):
-        raise EdgeError("--service needs the arguments of edge.run, with a --source at least")
     for word in words:
         _quoted(word)  # refuses what a unit cannot hold
+    try:
+        _check(_parsed(words))
+    except EdgeError as error:
+        raise EdgeError(f"--service: {error}") from None
     return words
 
 
@@ -49,9 +54,9 @@ def unit_text(python: str, folder: str, run_arguments: str, user: str, public_ke
         EdgeError: as `run_words`.
     """
     words = run_words(run_arguments)
+    networked = any("://" in word for word in words) or _parsed(words).preview is not None
     if public_key:
         words += ["--require-signature", public_key]
-    networked = any("://" in word or word.startswith("--preview") for word in words)
     start = " ".join(_quoted(word) for word in (python, "-m", "edge.run", f"{folder}/current", *words))
     # Leftover shared memory is removed with a user of the service's own; with a person's, it may be someone else's.
     who = "DynamicUser=yes\nRemoveIPC=yes" if user == "root" else f"User={user}"
@@ -116,6 +121,47 @@ SystemCallErrorNumber=EPERM
 [Install]
 WantedBy=multi-user.target
 """
+
+
+def _parsed(words: list[str]) -> argparse.Namespace:
+    """
+    Raises:
+        EdgeError: the parser of edge.run does not take them.
+    """
+    from edge.run import parser
+
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            return parser().parse_args(["BUNDLE", *words])
+    except SystemExit:
+        _, _, complaint = said.getvalue().strip().rpartition("error: ")
+        why = complaint if "\n" not in complaint else "--help runs nothing"
+        raise EdgeError(f"{why}; python -m edge.run --help says what it takes") from None
+
+
+def _check(args: argparse.Namespace) -> None:
+    """
+    Raises:
+        EdgeError: a number, a source or a sink that cannot be, whatever files and devices the board has.
+    """
+    from edge.run import check_numbers
+    from edge.streams.controls import Controls
+    from edge.streams.sinks import make_sink
+    from edge.streams.sources import make_source
+    from edge.streams.spec import parse_sink, parse_source
+
+    check_numbers(args)
+    Controls(args.strength, args.smooth or 0.0)
+    try:
+        source = parse_source(args.source)
+    except EdgeError:
+        source = None  # a file of the board's
+    with contextlib.suppress(MissingPackage):  # the board may have it
+        if source is not None:
+            make_source(source, args.fps)
+        for text in args.sink or ():
+            make_sink(parse_sink(text), live=True)
 
 
 def _quoted(word: str) -> str:

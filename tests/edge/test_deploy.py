@@ -260,13 +260,61 @@ def test_service_writes_a_unit_that_runs_what_is_live(grid_bundle, board, capsys
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
-    [("abc", "--source"), ("--source 'v4l2:0", "No closing quotation"), ("--source 'a\nb'", "line break")],
+    [
+        ("abc", "--source"),
+        ("", "required: --source"),
+        ("--source 'v4l2:0", "No closing quotation"),
+        ("--source 'a\nb'", "line break"),
+        ("--source v4l2:0 --snk shm:frames", "--service: unrecognized arguments: --snk shm:frames"),
+        ("my-bundle --source v4l2:0", "unrecognized arguments: my-bundle"),
+        ("--source v4l2:0 --fps fast", "argument --fps: invalid float value: 'fast'"),
+        ("--source v4l2:0 --log-format xml", "invalid choice: 'xml'"),
+        ("--source v4l2:0 --help", "--help runs nothing"),
+        ("--source v4l2:0 --stall 0", "--stall must be a number greater than 0"),
+        ("--source v4l2:0 --strength 15", "strength"),
+        ("--source v4l2:0 --fps 0", "fps must lie between"),
+        ("--source picamera2:?siez=640x480", "there is no option 'siez' here; it has size"),
+        ("--source v4l2:0 --sink 'flight-{n}.mkv?crf=best'", "crf is a number from 0"),
+        ("--source v4l2:0 --sink clear.png", "--sink takes a folder"),
+    ],
 )
 def test_service_arguments_that_are_wrong_are_refused_before_anything_is_copied(
     grid_bundle, near_board, capsys, arguments, says
 ):
     assert deployed(near_board, grid_bundle, "--service", arguments) == 1
-    assert says in capsys.readouterr().err and not near_board.exists()
+    error = capsys.readouterr().err
+    assert says in error and error.count("\n") == 1 and not near_board.exists()
+
+
+def test_service_arguments_that_the_board_has_no_words_for_are_refused_before_anything_is_copied(
+    grid_bundle, near_board, capsys, tmp_path
+):
+    """The board's edge.run is older: here one that knows no options at all."""
+    (tmp_path / "older").mkdir()
+    (tmp_path / "older" / "sitecustomize.py").write_text(
+        "import argparse, edge.run\nedge.run.parser = lambda: argparse.ArgumentParser(prog='edge.run')\n"
+    )
+    python = tmp_path / "older-python"
+    python.write_text(f'#!/bin/sh\nPYTHONPATH="{REPOSITORY}:{tmp_path}/older" exec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    assert deployed(near_board, grid_bundle, "--service", "--source v4l2:0", python="older-python") == 1
+    error = capsys.readouterr().err
+    assert "does not take what --service says: edge.run: error: unrecognized arguments" in error
+    assert error.count("\n") == 1 and not near_board.exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--source /media/flights/today.mp4 --sink shm:frames",  # files of the board's
+        "--source flights --sink clear",
+        "--source argus:0?size=1280x720 --sink 'flight-{n}.mkv?preset=fast' --sink udp://10.0.0.2:5000 --preview 8080",
+        "--source rtsp://cam/1#transport=udp --sink /dev/video10 --auto --smooth 0.3",
+    ],
+)
+def test_service_arguments_that_only_the_board_can_judge_are_left_to_it(arguments):
+    unit = unit_text("/usr/bin/python3", "/opt/draco", arguments, "pi")
+    assert f"-m edge.run /opt/draco/current --source {arguments.split()[1]} " in unit
 
 
 def test_a_bundle_whose_unit_cannot_be_written_is_not_left_on_the_board(grid_bundle, near_board, capsys):
