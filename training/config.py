@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from edge.errors import EdgeError
+from training.features import FEATURES
 from training.models import MODELS, nearest
 from training.source_settings import SETTINGS, Count, Fold, Source, Within
 
@@ -247,6 +248,8 @@ def _check(run: RunConfig, where: str) -> None:
         raise ConfigError(f"{where}: training.precision is {training.precision!r}{choice}")
     if training.stored not in STORED:
         raise ConfigError(f"{where}: training.stored is {training.stored!r}{nearest(training.stored, STORED)}")
+    if run.losses.features not in FEATURES:
+        raise ConfigError(f"{where}: losses.features is {run.losses.features!r}{nearest(run.losses.features, FEATURES)}")
     for key in ("steps", "batch", "report_every", "save_every"):
         _at_least(where, f"training.{key}", getattr(training, key), 1)
     for key in ("learning_rate", "final_rate", "warmup", "weight_decay", "clip", "workers"):

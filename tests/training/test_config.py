@@ -51,6 +51,7 @@ def test_every_configuration_of_the_project_is_right(path):
         ("model", "grid", "model is 'grid'; it takes a table"),
         ("losses.l2", 1.0, "there is no losses.l2; did you mean 'l1'?"),
         ("losses.l1", 0.0, "every loss has weight 0"),
+        ("losses.features", "strucure", "losses.features is 'strucure'; did you mean 'structure'?"),
         ("losses.ssim", -1.0, "losses.ssim is -1.0; it is at least 0"),
         ("validation.pairs", {"a": {"fold": "0/5"}}, "validation.pairs.a.folder is missing"),
         ("name", "../x", "it names a folder"),
