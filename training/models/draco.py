@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from training.models.answer import Answer
+from training.models.settings import switches, whole_numbers
 
 DILATIONS = (1, 2, 5)
 
@@ -111,6 +112,8 @@ class Draco(nn.Module):
         super().__init__()
         if form not in ("paper", "released"):
             raise ValueError(f"form is 'paper' or 'released', not {form!r}")
+        whole_numbers(channels=channels)
+        switches(detail=detail, dilated=dilated)
         self.ddirb = DDIRB(channels, DILATIONS if form == "paper" and dilated else (1, 1, 1))
         self.attdrn = ATTDRN(channels) if detail else None
 

@@ -19,6 +19,7 @@ from edge import coefficients
 from training.models.answer import Answer, Raw
 from training.models.committee import Committee
 from training.models.grid import ConvNorm, GridNet, InvertedResidual, applied
+from training.models.settings import switches, whole_numbers
 
 DILATIONS = (1, 2, 5)
 SHRINK = 4  # from the input to the grid that DDIRB and ATTDRN work on
@@ -114,6 +115,10 @@ class DracoGrid(nn.Module):
         mirrored: bool = False,
     ) -> None:
         super().__init__()
+        whole_numbers(channels=channels, blocks=blocks, narrow=narrow, height=height, columns=columns)
+        switches(detail=detail, dilated=dilated, mirrored=mirrored)
+        if height % SHRINK or columns % SHRINK:
+            raise ValueError(f"height and columns are {height} and {columns}; they are multiples of {SHRINK}")
         self.size, self.mirrored = (height, columns), mirrored
         coarse = coarse or {}
         self.coarse = Committee(**coarse) if "members" in coarse else GridNet(**coarse)
