@@ -97,6 +97,8 @@ class Trainer:
         network = network.to(self.fabric.device).train()
         for name in config.model.frozen:
             self._part(network, name).requires_grad_(False).eval()
+        if not any(parameter.requires_grad for parameter in network.parameters()):
+            raise TrainingError("model.frozen holds all of the model; leave out what is to be trained")
         if self.precision == "bf16" and self.fabric.device.type == "cpu":
             network = keep_dilated_depthwise_in_float32(network)
         if self.fabric.world_size > 1:
@@ -150,7 +152,7 @@ class Trainer:
         if self._stop:
             raise KeyboardInterrupt
         best = self.folder / BEST
-        return best if best.is_file() else self.folder / LAST
+        return best if self.progress.best_step and best.is_file() else self.folder / LAST  # it may be an older run's
 
     # the loop ---------------------------------------------------------------------------------------------------------
 

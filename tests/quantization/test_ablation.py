@@ -77,7 +77,7 @@ def test_the_teacher_is_asked_for_where_it_is_not_trained_yet(data, tmp_path, ca
     assert "run teacher first: name it in --only too" in capsys.readouterr().err
 
 
-def test_a_teacher_that_was_stopped_half_way_is_trained_to_its_end_before_it_teaches(data, tmp_path, monkeypatch, capsys):
+def test_a_teacher_that_was_stopped_half_way_does_not_teach_before_its_end(data, tmp_path, monkeypatch, capsys):
     runs = tmp_path / "runs"
     call = ["--data", str(data), "--config", str(data / "tiny.toml"), "--runs", str(runs), "--seeds", "1"]
     call += ["--out", str(tmp_path / "t.md"), "--only", "distilled"]
