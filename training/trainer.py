@@ -138,7 +138,7 @@ class Trainer:
 
         Raises:
             KeyboardInterrupt: Ctrl-C or SIGTERM; all is saved, and the run can be resumed.
-            TrainingError: the loss is not a number any more.
+            TrainingError: the loss is not a number any more, or a process that prepares pictures was killed.
             CheckpointError: a checkpoint cannot be written.
         """
         progress = self.progress
@@ -146,6 +146,13 @@ class Trainer:
         try:
             with self._signals():
                 self._steps(journal)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):  # of torch's own, raised wherever the run is at that moment
+                raise
+            raise TrainingError(
+                "a process that prepares pictures was killed, perhaps for want of memory; go on with --resume from the "
+                "last save, with fewer training.workers"
+            ) from None
         finally:
             if journal:
                 journal.close()

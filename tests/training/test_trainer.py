@@ -71,6 +71,12 @@ def test_worker_processes_draw_the_same_samples_as_none(tmp_path, drawn):
     assert all(torch.equal(none[key], two[key]) for key in none)
 
 
+def test_a_worker_process_that_was_killed_is_told_in_one_line(tmp_path):
+    config = short_run(40, training={"workers": 1})
+    with pytest.raises(TrainingError, match=r"a process that prepares pictures was killed.*fewer training\.workers"):
+        Trainer(config, tmp_path, dataset=StopsAt(100, signal.SIGKILL)).fit()
+
+
 def test_a_run_goes_on_only_with_the_configuration_it_had(tmp_path, drawn):
     Trainer(short_run(2), tmp_path, dataset=drawn).fit()
     with pytest.raises(TrainingError, match=r"another training\.batch"):
