@@ -49,13 +49,17 @@ def _photographs(config: RunConfig) -> RunConfig:
 
 def _objective(config: RunConfig, runs: Path) -> Objective:
     from quantization.objective import DistillationObjective
-    from training.checkpoint import load_model
+    from training.checkpoint import read_checkpoint
     from training.trainer import LAST
 
     teacher = runs / TEACHER / LAST
     if not teacher.is_file():
         raise EdgeError(f"{teacher} does not exist; run {TEACHER} first: name it in --only too")
-    return DistillationObjective(config, [load_model(teacher)])
+    held = read_checkpoint(teacher)
+    step, steps = held.provenance.get("step", 0), config.training.steps
+    if step != steps:
+        raise EdgeError(f"{teacher} is of step {step} of {steps}; train {TEACHER} to its end: name it in --only too")
+    return DistillationObjective(config, [held.build()])
 
 
 STUDY = Study(

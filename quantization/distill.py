@@ -10,6 +10,7 @@ learnt from the teachers alone.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,7 +67,7 @@ def _objective(config: RunConfig, folder: Path, teachers: Sequence[Path]) -> Obj
     from training.trainer import RESUME
 
     note, goes_on = folder / TEACHERS, (folder / RESUME).is_file()
-    lines = note.read_text(encoding="utf-8").splitlines() if goes_on and note.is_file() else []
+    lines = os.fsdecode(note.read_bytes()).splitlines() if goes_on and note.is_file() else []
     noted = [parts for line in lines if len(parts := line.split(maxsplit=1)) == 2]
     paths = teachers or [Path(path) for _, path in noted]
     if not paths:
@@ -79,7 +80,7 @@ def _objective(config: RunConfig, folder: Path, teachers: Sequence[Path]) -> Obj
         )
     objective = DistillationObjective(config, [one.build() for one in held])
     said = [f"{one.sha256}  {path.resolve()}\n" for one, path in zip(held, paths, strict=True)]
-    write_whole(note, "".join(said).encode())
+    write_whole(note, os.fsencode("".join(said)))
     return objective
 
 

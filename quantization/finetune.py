@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +30,7 @@ like any other. Validation during the run is that of the float model; whether IN
 for both checkpoints. Most models do not need this: see what edge.export says that INT8 loses first.
 """
 NAME = "quantization.finetune"
-NOTE = "float-model.txt"  # in the run's folder, so that it can be resumed without naming it again
+NOTE = "float-model.txt"  # in the run's folder: digest and path, so that it goes on with the same one
 CALIBRATION_PICTURES = 100
 STEPS, LEARNING_RATE = 1000, 1e-4
 
@@ -64,30 +66,51 @@ def main(argv: list[str] | None = None) -> int:
         parser().error("--steps is 1 or more, and --learning-rate lies between 0 and 1")
     for module in ("torch", "onnx", "onnxscript"):
         command.require(module, "train")
+    from training.occupied import occupied
     from training.trainer import RESUME, Trainer, resumed
 
     if arguments.resume:
         resume, folder = resumed(arguments.resume, None, NAME), arguments.resume
         config = resume.config
-        note = folder / NOTE
-        if not note.is_file():
-            raise EdgeError(f"{folder} is not a run of {NAME}: {NOTE} is missing")
-        model = Path(note.read_text(encoding="utf-8").strip())
+        model = noted(folder)
     else:
         resume, model = None, arguments.model.resolve()
         config = finetuning(model, arguments.config, steps, learning_rate)
         folder = arguments.out or Path("runs") / config.name
-        if (folder / RESUME).exists():
+    with occupied(folder):
+        if resume is None and (folder / RESUME).exists():
             raise EdgeError(f"{folder} holds a run already; go on with --resume {folder}, or choose another --out")
-    data = train.data_folder(arguments.data, folder, resume is not None)
-    trainer = Trainer(config, folder, data, objective=objective(config, model), command=NAME, resume=resume)
-    if trainer.fabric.is_global_zero:
-        from training.checkpoint import write_whole
+        data = train.data_folder(arguments.data, folder, resume is not None)
+        trainer = Trainer(config, folder, data, objective=objective(config, model), command=NAME, resume=resume)
+        if trainer.fabric.is_global_zero:
+            from training.checkpoint import read_checkpoint, write_whole
 
-        command.say(f"fine-tuning {model.name} for INT8: {trainer.describe()}")
-        write_whole(folder / NOTE, f"{model}\n".encode())
-        train.remember_data(folder, data)
-    return train.fit(trainer, folder, NAME)
+            command.say(f"fine-tuning {model.name} for INT8: {trainer.describe()}")
+            write_whole(folder / NOTE, os.fsencode(f"{read_checkpoint(model).sha256}  {model}\n"))
+            train.remember_data(folder, data)
+        return train.fit(trainer, folder, NAME)
+
+
+def noted(folder: Path) -> Path:
+    """The float model that a run was started from.
+
+    Raises:
+        EdgeError: the run does not say which, or there is another one in its place.
+    """
+    from training.checkpoint import read_checkpoint
+
+    note = folder / NOTE
+    if not note.is_file():
+        raise EdgeError(f"{folder} is not a run of {NAME}: {NOTE} is missing")
+    text = os.fsdecode(note.read_bytes()).strip()
+    found = re.fullmatch("([0-9a-f]{64})  (.+)", text)  # notes of older runs have the path alone
+    path = found[2] if found else text
+    if found and read_checkpoint(path).sha256 != found[1]:
+        raise EdgeError(
+            f"{path} is not what it was when the run in {folder} began; bring the checkpoint of then back, or start a "
+            "new run with another --out"
+        )
+    return Path(path)
 
 
 def finetuning(model: Path, configuration: Path | None, steps: int, learning_rate: float) -> RunConfig:

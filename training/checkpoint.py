@@ -54,9 +54,13 @@ class Checkpoint:
         """The module with its weights, in eval mode, on the CPU.
 
         Raises:
-            CheckpointError: there is no such model, or the weights are not those of this model and configuration.
+            CheckpointError: there is no such model, or the weights are not those of this model and configuration, or
+                some are no numbers.
         """
         where = f"{self.path}: " if self.path else ""
+        for name, weight in self.weights.items():
+            if not torch.isfinite(weight).all():
+                raise CheckpointError(f"{where}{name} holds values that are no numbers; take another checkpoint")
         try:
             module = models.build(self.model, self.configuration)
         except EdgeError as error:
@@ -184,6 +188,8 @@ def write_whole(path: str | Path, content: bytes) -> None:
     """
     path = Path(path)
     beside = None
+    if os.path.exists(path) and not path.is_file():
+        raise CheckpointError(f"cannot write {path}: it is {'a folder' if path.is_dir() else 'no plain file'}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -195,7 +201,7 @@ def write_whole(path: str | Path, content: bytes) -> None:
         Path(beside).replace(path)
         beside = None
     except OSError as error:
-        kept = "; the file that was there before is untouched" if path.exists() else ""
+        kept = "; the file that was there before is untouched" if os.path.exists(path) else ""
         raise CheckpointError(f"cannot write {path}: {error.strerror or error}{kept}") from None
     finally:
         if beside is not None:

@@ -37,12 +37,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from edge.errors import EdgeError
+from training.features import FEATURES
 from training.models import MODELS, nearest
-from training.source_settings import SETTINGS, Count, Fold, Source, Within
+from training.source_settings import SETTINGS, Count, Fold, Share, Source, Within
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 STORED = ("fp32", "fp16")
 SEEDS = Within(0, 2**32 - 1)  # so that what a step draws (`training.state.seed_step`) is a number that torch takes
+LONGEST_NAME = 200  # bytes; files are written beside theirs, with a longer name
 LEAST_SIDE = 8  # of training pictures, in pixels
 LEAST_SIDE_OF_FEATURES = 16  # the quadruplet's are halved four times
 
@@ -95,8 +97,8 @@ class TrainingConfig:
     steps: int
     batch: int
     size: tuple[int, int]
-    learning_rate: float = 1e-3
-    final_rate: float = 0.005
+    learning_rate: Share = 1e-3
+    final_rate: Share = 0.005
     warmup: int = 200
     weight_decay: float = 1e-4
     clip: float = 1.0
@@ -231,15 +233,18 @@ def parse(table: dict[str, Any], where: str) -> RunConfig:
 def read_source(name: str, table: Mapping[str, Any], where: str = "the configuration") -> Source:
     """The settings of one table of ``[sources.*]``; raises `ConfigError`."""
     kind = table.get("kind")
-    if kind not in SETTINGS:
+    if not isinstance(kind, str) or kind not in SETTINGS:
         raise ConfigError(f"{where}: sources.{name}.kind is {kind!r}{nearest(str(kind), SETTINGS)}")
     return _read(SETTINGS[kind], table, where, f"sources.{name}.")
 
 
 def _check(run: RunConfig, where: str) -> None:
     training = run.training
-    if not run.name or "/" in run.name or run.name.startswith("."):
+    if not _names_a_file(run.name):
         raise ConfigError(f"{where}: name is {run.name!r}; it names a folder")
+    for name in run.validation.pairs:
+        if not _names_a_file(name):
+            raise ConfigError(f"{where}: validation.pairs has a {name!r}; it names a picture of the validation")
     if run.model.name not in MODELS:
         raise ConfigError(f"{where}: model.name is {run.model.name!r}{nearest(run.model.name, MODELS)}")
     if training.precision not in PRECISIONS:
@@ -247,9 +252,11 @@ def _check(run: RunConfig, where: str) -> None:
         raise ConfigError(f"{where}: training.precision is {training.precision!r}{choice}")
     if training.stored not in STORED:
         raise ConfigError(f"{where}: training.stored is {training.stored!r}{nearest(training.stored, STORED)}")
+    if (features := run.losses.features) not in FEATURES:
+        raise ConfigError(f"{where}: losses.features is {features!r}{nearest(features, FEATURES)}")
     for key in ("steps", "batch", "report_every", "save_every"):
         _at_least(where, f"training.{key}", getattr(training, key), 1)
-    for key in ("learning_rate", "final_rate", "warmup", "weight_decay", "clip", "workers"):
+    for key in ("warmup", "weight_decay", "clip", "workers"):
         _at_least(where, f"training.{key}", getattr(training, key), 0)
     for key in ("ema", "stochastic_depth"):
         if not 0 <= getattr(training, key) < 1:
@@ -269,6 +276,11 @@ def _check(run: RunConfig, where: str) -> None:
         _at_least(where, f"losses.{key}", weight, 0)
     if not any(weights.values()):
         raise ConfigError(f"{where}: every loss has weight 0; give at least one of {', '.join(weights)} a weight")
+
+
+def _names_a_file(name: str) -> bool:
+    plain = name.isprintable() and "/" not in name and not name.startswith(".")
+    return plain and 0 < len(name.encode()) <= LONGEST_NAME
 
 
 def _at_least(where: str, key: str, value: float, least: float) -> None:
@@ -310,8 +322,12 @@ def _value(kind: Any, value: Any, where: str, key: str) -> Any:
         return tuple(_value(k, item, where, key) for k, item in zip(arguments, value, strict=True))
     if kind is float:
         _expect(isinstance(value, int | float) and not isinstance(value, bool), where, key, value, "a number")
-        _expect(math.isfinite(value), where, key, value, "a finite number")
-        return float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number of some 300 digits
+            number = math.inf
+        _expect(math.isfinite(number), where, key, value, "a finite number")
+        return number
     if kind is int:
         _expect(isinstance(value, int) and not isinstance(value, bool), where, key, value, "a whole number")
     if kind is bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -70,11 +71,13 @@ def main(argv: list[str] | None = None) -> int:
     pairs = [pair for pair in _pairs(arguments.data, arguments.kept) if pair[0].name.startswith(arguments.only)]
     if not pairs:
         raise EdgeError(f"no picture in {arguments.data} has a name that begins with {arguments.only!r}")
+    strip_place = _strip_place(arguments)
+    _check_places([place for place in (arguments.json, strip_place) if place], pairs, arguments.checkpoint)
     dehazer, name = _dehazer(arguments)
     outcome, strip = evaluate(dehazer, pairs, arguments.protocol)
     report = {"model": name, "data": str(arguments.data), **outcome}
     print(table(report, arguments.groups))
-    made = _write(report, strip, arguments)
+    made = _write(report, strip, arguments.json, strip_place)
     if made:
         print(made)
     return 0
@@ -208,19 +211,37 @@ def _dehazer(arguments: argparse.Namespace) -> tuple[Callable[[np.ndarray], np.n
     return lambda picture: dehaze(model, picture), arguments.checkpoint.stem
 
 
-def _write(report: dict[str, Any], strip: np.ndarray, arguments: argparse.Namespace) -> Path | None:
+def _strip_place(arguments: argparse.Namespace) -> Path | None:
+    """Where the strip of pictures goes; beside the scores unless it is said otherwise."""
+    if arguments.strip or not arguments.json:
+        return arguments.strip
+    return arguments.json.parent / f"{arguments.json.stem}.png"
+
+
+def _check_places(places: list[Path], pairs: list[tuple[Path, Path]], checkpoint: Path | None) -> None:
+    """Before anything is scored: a result takes the place of nothing that is read, and not of another result."""
+    read = {path.resolve() for pair in pairs for path in pair} | ({checkpoint.resolve()} if checkpoint else set())
+    for place in places:
+        if os.path.isdir(place):
+            raise EdgeError(f"cannot write {place}: it is a folder; name a file in it")
+        if place.resolve() in read:
+            raise EdgeError(f"{place} is read for the scores and would be lost; give --json and --strip other names")
+    if len({place.resolve() for place in places}) < len(places):
+        raise EdgeError(f"scores and pictures would both be written to {places[0]}; give --strip another name")
+
+
+def _write(report: dict[str, Any], strip: np.ndarray, scores: Path | None, strip_place: Path | None) -> Path | None:
     import cv2
 
     from training.checkpoint import write_whole
 
     made = None
-    place = arguments.strip or (arguments.json.with_suffix(".png") if arguments.json else None)
-    if place:
-        write_whole(place, cv2.imencode(".png", cv2.cvtColor(strip, cv2.COLOR_RGB2BGR))[1].tobytes())
-        made = place
-    if arguments.json:
-        write_whole(arguments.json, (json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
-        made = arguments.json
+    if strip_place:
+        write_whole(strip_place, cv2.imencode(".png", cv2.cvtColor(strip, cv2.COLOR_RGB2BGR))[1].tobytes())
+        made = strip_place
+    if scores:
+        write_whole(scores, (json.dumps(report, indent=2, allow_nan=False) + "\n").encode())
+        made = scores
     return made
 
 

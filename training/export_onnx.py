@@ -64,6 +64,8 @@ def export_onnx(
     from training.tracing import Predict, traced
 
     held = read_checkpoint(checkpoint)
+    if Path(out).resolve() == Path(checkpoint).resolve():
+        raise EdgeError(f"{out} is the checkpoint itself; give the ONNX file another name")
     model = held.build()
     parameters = parameter_count(model)
     if isinstance(model, GridModel):

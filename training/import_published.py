@@ -57,6 +57,8 @@ def import_published(weights: str | Path, out: str | Path) -> Path:
     from training.models.draco import Draco
 
     weights = Path(weights)
+    if weights.resolve() == Path(out).resolve():
+        raise EdgeError(f"{out} is the weights file itself; give the checkpoint another name")
     model = Draco(form="released", channels=CHANNELS)
     with _opened(weights) as file:
         for name, tensor in _tensors(file, weights):

@@ -13,10 +13,9 @@ import torch.nn.functional as F
 from pytorch_msssim import ssim
 from torch import Tensor, nn
 
-from edge.errors import EdgeError
 from training.config import LossConfig
 from training.features import FEATURES
-from training.models import grid, nearest
+from training.models import grid
 from training.models.answer import Answer, Raw
 
 DB_FLOOR = 1e-4
@@ -68,8 +67,6 @@ class Quadruplet(nn.Module):
 
     def __init__(self, features: str = "random", epsilon: float = 0.1) -> None:
         super().__init__()
-        if features not in FEATURES:
-            raise EdgeError(f"losses.features is {features!r}{nearest(features, FEATURES)}")
         self.features = FEATURES[features]().requires_grad_(False)
         self.epsilon = epsilon
 

@@ -29,7 +29,8 @@ examples:
   python -m training.narrow --checkpoint wide.safetensors --config narrow.toml --data DATA --out start.safetensors
 
 The configuration is that of the narrower model's training: its [model] says how wide it is, its sources and losses
-what matters. Then train it with model.initial = "start.safetensors".
+what matters; photographs without a clear picture cannot say that and are left out. Then train it with
+model.initial = "start.safetensors".
 """
 
 
@@ -118,7 +119,7 @@ def importance(model: GridNet, config: RunConfig, data: Path, batches: int) -> d
     from training.channels import convolution, depthwise, readers
     from training.losses import WeightedLoss
 
-    dataset = sources.build(config.sources, config.training.size, config.seed, data)
+    dataset = sources.build(_labelled(config.sources), config.training.size, config.seed, data)
     objective = WeightedLoss(config.losses)
     found: dict[str, torch.Tensor] = {}
     layers = list(readers(model))
@@ -141,6 +142,17 @@ def importance(model: GridNet, config: RunConfig, data: Path, batches: int) -> d
         if depthwise(model, layer.name):
             found[layer.reads] = found[layer.gives] = found[layer.reads] + found[layer.gives]
     return found
+
+
+def _labelled(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """The sources whose pictures have a clear one, which a loss can be taken of; the others are named."""
+    labelled = {}
+    for name, table in tables.items():
+        if table.get("kind") == "unlabelled" and table.get("weight", 1):
+            command.say(f"left out: sources.{name} has no clear pictures, by which channels are judged")
+        else:
+            labelled[name] = table
+    return labelled
 
 
 def narrowed(model: GridNet, narrower: GridNet, matters: dict[str, torch.Tensor]) -> GridNet:

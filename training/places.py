@@ -54,10 +54,18 @@ def parsed_fold(text: str) -> tuple[int, int]:
 
 
 def fold_of(name: str, folder: Path, folds: int) -> int:
-    """Which fold the place of a picture falls in; a hash of the place's first picture, the same everywhere."""
+    """Which fold the place of a picture falls in; a hash of the place's first picture, the same everywhere.
+
+    Raises:
+        PictureError: `places.txt` is there and cannot be read.
+    """
     places = folder / "places.txt"
     if places.is_file():
-        for line in places.read_text().splitlines():
+        try:
+            lines = places.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise PictureError(f"cannot read {places}: {error}") from None
+        for line in lines:
             members = line.split("#")[0].split()
             if name in members:
                 name = members[0]

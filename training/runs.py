@@ -12,6 +12,7 @@ from training.checkpoint import load_model
 from training.config import RunConfig
 from training.dehazing import dehaze
 from training.losses import Objective
+from training.occupied import occupied
 from training.trainer import COMMAND, LAST, RESUME, Trainer, resumed
 from training.validation import read_pair
 
@@ -28,11 +29,12 @@ def trained(
     Args:
         name: of the command that makes the objective.
     """
-    resume = resumed(folder, config, name, ANOTHER) if (folder / RESUME).is_file() else None
-    if resume is None or resume.progress.step < config.training.steps:
-        trainer = Trainer(config, folder, data, objective=objective, command=name, resume=resume)
-        command.say(f"{folder.name}: {trainer.describe()}")
-        trainer.fit()
+    with occupied(folder):
+        resume = resumed(folder, config, name, ANOTHER) if (folder / RESUME).is_file() else None
+        if resume is None or resume.progress.step < config.training.steps:
+            trainer = Trainer(config, folder, data, objective=objective, command=name, resume=resume)
+            command.say(f"{folder.name}: {trainer.describe()}")
+            trainer.fit()
     return folder / LAST
 
 

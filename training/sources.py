@@ -337,6 +337,8 @@ def _recoloured(rng: Generator, *pictures: np.ndarray, much: float = 1.0) -> tup
 
 
 def _many(root: Path, folders: Sequence[str], without: str, size: tuple[int, int]) -> list[np.ndarray]:
+    if not folders:
+        raise EdgeError("a source has an empty list of folders; name one")
     paths = [p for folder in folders for p in picture_files(root / folder) if not p.name.startswith(without)]
     if not paths:
         raise EdgeError(f"no pictures in {', '.join(folders)} under {root} are left without {without!r}")
@@ -384,7 +386,7 @@ def _read_with_depth(size: tuple[int, int], path: Path, depth_path: Path) -> tup
 
 
 def _reduced(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    scale = KEPT * max(size) / max(picture.shape[:2])
+    scale = max(KEPT * max(size) / max(picture.shape[:2]), 1 / min(picture.shape[:2]))
     return cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
 
 

@@ -18,6 +18,7 @@ from training.checkpoint import CheckpointError, read_tensors, tensors_to_bytes,
 from training.config import RunConfig
 
 FORMAT = "draco-edge-resume/1"
+HELD = {"steps", "elapsed_s", "waited_s", "sums"}  # what `training.window.Window.held` gives
 DAMAGED = "the run's state is damaged, start a new one from its last.safetensors (model.initial)"
 
 
@@ -112,8 +113,10 @@ def read_resume(path: Path) -> Resume:
 def _progress(table: dict[str, Any]) -> Progress:
     """Of what stands in a file; raises `TypeError` or `ValueError` where that is no progress."""
     progress = Progress(**table)
-    best, *others = progress.best_psnr_db, progress.step, progress.best_step, progress.validated, progress.seconds
-    if not all(isinstance(value, int | float) for value in (best or 0.0, *others)):
+    counts = progress.step, progress.best_step, progress.validated, progress.processes
+    right = all(type(value) is int and value >= 0 for value in counts)
+    right = right and all(isinstance(value, int | float) for value in (progress.best_psnr_db or 0.0, progress.seconds))
+    if not right or not isinstance(progress.unreported, dict) or set(progress.unreported) not in (set(), HELD):
         raise ValueError(f"its progress is {table}")
     return progress
 

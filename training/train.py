@@ -87,6 +87,7 @@ def run(
     """
     command.require("torch", "train")
     from training.config import read_config
+    from training.occupied import occupied
     from training.trainer import RESUME, Trainer, resumed
 
     config = read_config(arguments.config) if arguments.config else None
@@ -99,15 +100,16 @@ def run(
         if arguments.seed is not None:
             config = replace(config, seed=arguments.seed)
         folder = arguments.out or Path("runs") / config.name
-        if (folder / RESUME).exists():
+    with occupied(folder):
+        if resume is None and (folder / RESUME).exists():
             raise EdgeError(f"{folder} holds a run already; go on with --resume {folder}, or choose another --out")
-    data = data_folder(arguments.data, folder, arguments.resume is not None)
-    minimised = objective(config, folder) if objective else None
-    trainer = Trainer(config, folder, data, objective=minimised, command=name, resume=resume)
-    if trainer.fabric.is_global_zero:
-        command.say(f"training {config.name}: {trainer.describe()}")
-        remember_data(folder, data)
-    return fit(trainer, folder, name)
+        data = data_folder(arguments.data, folder, resume is not None)
+        minimised = objective(config, folder) if objective else None
+        trainer = Trainer(config, folder, data, objective=minimised, command=name, resume=resume)
+        if trainer.fabric.is_global_zero:
+            command.say(f"training {config.name}: {trainer.describe()}")
+            remember_data(folder, data)
+        return fit(trainer, folder, name)
 
 
 def fit(trainer: Trainer, folder: Path, name: str) -> int:
@@ -127,7 +129,7 @@ def data_folder(given: Path | None, folder: Path, resuming: bool) -> Path:
     """Where the pictures are: as given, or where a resumed run had them."""
     note = folder / "data.txt"
     if given is None and resuming and note.is_file():
-        given = Path(note.read_text(encoding="utf-8").strip())
+        given = Path(os.fsdecode(note.read_bytes()).strip())
     data = given or Path()
     if not data.is_dir():
         raise EdgeError(f"{data} is not a folder; say with --data where the pictures are")
@@ -137,7 +139,7 @@ def data_folder(given: Path | None, folder: Path, resuming: bool) -> Path:
 def remember_data(folder: Path, data: Path) -> None:
     from training.checkpoint import write_whole
 
-    write_whole(folder / "data.txt", f"{data.resolve()}\n".encode())
+    write_whole(folder / "data.txt", os.fsencode(f"{data.resolve()}\n"))
 
 
 def keep_memory() -> None:

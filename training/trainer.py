@@ -97,6 +97,8 @@ class Trainer:
         network = network.to(self.fabric.device).train()
         for name in config.model.frozen:
             self._part(network, name).requires_grad_(False).eval()
+        if not any(parameter.requires_grad for parameter in network.parameters()):
+            raise TrainingError("model.frozen holds all of the model; leave out what is to be trained")
         if self.precision == "bf16" and self.fabric.device.type == "cpu":
             network = keep_dilated_depthwise_in_float32(network)
         if self.fabric.world_size > 1:
@@ -136,7 +138,7 @@ class Trainer:
 
         Raises:
             KeyboardInterrupt: Ctrl-C or SIGTERM; all is saved, and the run can be resumed.
-            TrainingError: the loss is not a number any more.
+            TrainingError: the loss is not a number any more, or a process that prepares pictures was killed.
             CheckpointError: a checkpoint cannot be written.
         """
         progress = self.progress
@@ -144,13 +146,20 @@ class Trainer:
         try:
             with self._signals():
                 self._steps(journal)
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):  # of torch's own, raised wherever the run is at that moment
+                raise
+            raise TrainingError(
+                "a process that prepares pictures was killed, perhaps for want of memory; go on with --resume from the "
+                "last save, with fewer training.workers"
+            ) from None
         finally:
             if journal:
                 journal.close()
         if self._stop:
             raise KeyboardInterrupt
         best = self.folder / BEST
-        return best if best.is_file() else self.folder / LAST
+        return best if self.progress.best_step and best.is_file() else self.folder / LAST  # it may be an older run's
 
     # the loop ---------------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from training.metrics import BEST_PSNR_DB
 
 STRIP_HEIGHT = 160
 STRIP_ROWS = 4
+WIDEST = 8  # times their height, that is how wide pictures are shown at most
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,14 @@ def read_pair(hazy: Path, clear: Path, longest: int = 0) -> tuple[np.ndarray, np
     """Both pictures of a pair, uint8 RGB (H, W, 3) of one size.
 
     Args:
-        longest: larger ones are reduced to so many pixels on their longest side; 0 never.
+        longest: larger ones are reduced to so many pixels on their longest side, and one or more on the other; 0 never.
 
     Raises:
         PictureError: one cannot be read whole, or they differ in size.
     """
     whole = accuracy.read_pair((hazy, clear))
-    scale = longest / max(whole[0].shape[:2])
-    if not 0 < scale < 1:
+    scale = max(longest / max(whole[0].shape[:2]), 1 / min(whole[0].shape[:2]))
+    if not longest or scale >= 1:
         return whole
     reduced = [cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) for picture in whole]
     return reduced[0], reduced[1]
@@ -89,7 +90,8 @@ def strip(rows: Sequence[Sequence[np.ndarray]], height: int = STRIP_HEIGHT) -> n
     """Rows of uint8 RGB pictures side by side, each reduced to `height` pixels; one uint8 RGB picture."""
     lines = []
     for row in rows:
-        sizes = [(max(1, round(p.shape[1] * height / p.shape[0])), height) for p in row]
+        widths = (round(p.shape[1] * height / p.shape[0]) for p in row)
+        sizes = [(min(max(1, width), WIDEST * height), height) for width in widths]
         lines.append(
             np.hstack([cv2.resize(p, s, interpolation=cv2.INTER_AREA) for p, s in zip(row, sizes, strict=True)])
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from edge import command
 from quantization import ablation
 from tests.training.conftest import Drawn
 from training.checkpoint import read_checkpoint
+from training.trainer import Trainer
 
 RECIPE = """
 name = "tiny"
@@ -73,6 +75,34 @@ def test_the_teacher_is_asked_for_where_it_is_not_trained_yet(data, tmp_path, ca
     call = ["--data", str(data), "--config", str(data / "tiny.toml"), "--runs", str(tmp_path / "runs")]
     assert command.run(ablation.main, [*call, "--out", str(tmp_path / "t.md"), "--only", "distilled"]) == 1
     assert "run teacher first: name it in --only too" in capsys.readouterr().err
+
+
+def test_a_teacher_that_was_stopped_half_way_does_not_teach_before_its_end(data, tmp_path, monkeypatch, capsys):
+    runs = tmp_path / "runs"
+    call = ["--data", str(data), "--config", str(data / "tiny.toml"), "--runs", str(runs), "--seeds", "1"]
+    call += ["--out", str(tmp_path / "t.md"), "--only", "distilled"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", _stopped_in(Trainer.step))
+        assert command.run(ablation.main, [*call, "teacher"]) == 130
+    last = runs / "seed-0" / "teacher" / "last.safetensors"
+    assert read_checkpoint(last).provenance["step"] == 1
+    capsys.readouterr()
+    assert command.run(ablation.main, call) == 1
+    told = capsys.readouterr().err
+    assert "is of step 1 of 2; train teacher to its end: name it in --only too" in told and told.count("\n") == 1
+    assert not (runs / "seed-0" / "distilled").exists()
+    assert command.run(ablation.main, [*call, "teacher"]) == 0
+    assert read_checkpoint(last).provenance["step"] == 2
+
+
+def _stopped_in(step):
+    """A trainer's step in which the process is asked to end."""
+
+    def stopped(trainer, *arguments):
+        signal.raise_signal(signal.SIGTERM)
+        return step(trainer, *arguments)
+
+    return stopped
 
 
 def test_what_the_teacher_says_changes_what_is_learnt(data, tmp_path):

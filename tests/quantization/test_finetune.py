@@ -136,6 +136,22 @@ def test_a_run_makes_a_checkpoint_of_the_same_model_and_can_be_resumed_to_the_sa
     assert all(torch.equal(resumed.weights[name], made.weights[name]) for name in made.weights)
 
 
+def test_a_run_goes_on_only_with_the_float_model_that_it_had(run, tmp_path, model):
+    checkpoint, data = run
+    folder = tmp_path / "run"
+    call = ["--model", str(checkpoint), "--data", str(data), "--steps", "1", "--out", str(folder)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(finetune, "CALIBRATION_PICTURES", 2)
+        assert finetune.main(call) == 0
+        assert finetune.main(["--resume", str(folder)]) == 0
+    save_checkpoint(checkpoint, model, "grid", SMALL, {"trained": "further"})
+    with pytest.raises(EdgeError, match=r"tiny\.safetensors is not what it was when the run"):
+        finetune.main(["--resume", str(folder)])
+    checkpoint.unlink()
+    with pytest.raises(EdgeError, match=r"tiny\.safetensors does not exist"):
+        finetune.main(["--resume", str(folder)])
+
+
 def test_a_checkpoint_without_its_run_asks_for_a_configuration(tmp_path, model):
     path = save_checkpoint(tmp_path / "bare.safetensors", model, "grid", SMALL)
     with pytest.raises(EdgeError, match="--config"):

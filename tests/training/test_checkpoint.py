@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import os
 import pickle
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save_file
 
+from edge.errors import EdgeError
 from training import models
 from training.checkpoint import (
     CheckpointError,
@@ -131,3 +134,52 @@ def test_unknown_models_and_settings_are_named():
         models.build("gird", {})
     with pytest.raises(Exception, match="no setting 'widht'; did you mean 'width'"):
         models.build("grid", {"widht": 3})
+
+
+@pytest.mark.parametrize(
+    ("name", "configuration", "told"),
+    [
+        ("grid", {"width": 0}, "width is 0; it is a whole number from 1"),
+        ("grid", {"deep": -1}, "deep is -1; it is a whole number from 1"),
+        ("grid", {"height": 24.0}, "height is 24.0; it is a whole number from 1"),
+        ("grid", {"height": 0}, "height is 0; "),
+        ("grid", {"stem": True}, "stem is True; "),
+        ("grid", {"mirrored": "no"}, "mirrored is 'no'; it is true or false"),
+        ("draco", {"coarse": {"width": "8"}}, "width is '8'; "),
+        ("draco", {"detail": 0}, "detail is 0; it is true or false"),
+        ("draco", {"height": 50}, "height and columns are 50 and 320; they are multiples of 4"),
+        ("draco", {"channels": 3}, "channels is 3; it is at least 4"),
+        ("draco-paper", {"channels": -3}, "channels is -3; "),
+        ("draco-paper", {"channels": 8}, "channels is 8; it is at least 16"),
+        ("committee", {"members": [{"deep": 0}]}, "deep is 0; "),
+        ("committee", {"members": [{}], "mirrored": 1}, "mirrored is 1; "),
+    ],
+)
+def test_a_setting_of_the_wrong_type_or_size_is_named(name, configuration, told):
+    with pytest.raises(EdgeError, match=f"model '{name}' cannot be built as configured: {told}"):
+        models.build(name, configuration)
+
+
+def test_weights_that_are_no_numbers_are_told_and_not_used(tmp_path, saved):
+    module = saved[1]
+    spoilt = copy.deepcopy(module)
+    with torch.no_grad():
+        spoilt.cell.bias[0] = torch.nan
+    path = save_checkpoint(tmp_path / "x.safetensors", spoilt, "grid", SMALL)
+    with pytest.raises(CheckpointError, match=r"x\.safetensors: cell\.bias holds values that are no numbers"):
+        load_model(path)
+
+
+def test_what_is_no_plain_file_is_not_replaced(tmp_path, saved):
+    pipe, folder = tmp_path / "pipe", tmp_path / "folder"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    for path, told in ((pipe, "it is no plain file"), (folder, "it is a folder")):
+        with pytest.raises(CheckpointError, match=f"cannot write {path}: {told}"):
+            save_checkpoint(path, saved[1], "grid", SMALL)
+    assert pipe.is_fifo()
+
+
+def test_a_name_that_is_too_long_is_told(tmp_path, saved):
+    with pytest.raises(CheckpointError, match="File name too long"):
+        save_checkpoint(tmp_path / ("x" * 300), saved[1], "grid", SMALL)

@@ -92,6 +92,24 @@ def test_a_bad_checkpoint_is_one_line(pairs_folder, tmp_path, capsys):
     assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_results_take_the_place_of_nothing_that_is_read(pairs_folder, tmp_path, capsys):
+    checkpoint = save_checkpoint(tmp_path / "x.safetensors", models.build("grid", {"width": 8}), "grid", {"width": 8})
+    before = {path: path.read_bytes() for path in (checkpoint, *pairs_folder.rglob("*.png"))}
+    for options, told in (
+        (["--json", pairs_folder / "hazy" / "1.json"], "1.png is read for the scores and would be lost"),
+        (["--json", tmp_path / "s.json", "--strip", pairs_folder / "clear" / "0.png"], "0.png is read for the scores"),
+        (["--json", checkpoint], "x.safetensors is read for the scores"),
+        (["--json", tmp_path / "s.png"], "scores and pictures would both be written to"),
+        (["--json", "/"], "cannot write /: it is a folder"),
+        (["--json", "."], "cannot write .: it is a folder"),
+    ):
+        call = ["--checkpoint", checkpoint, "--data", pairs_folder, *options]
+        assert command.run(evaluate.main, [str(argument) for argument in call]) == 1
+        error = capsys.readouterr()
+        assert told in error.err and error.err.count("\n") == 1 and not error.out
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
 def test_fewer_than_one_thread_is_a_wrong_call(pairs_folder, capsys):
     with pytest.raises(SystemExit) as ended:
         evaluate.main(["--baseline", "hazy", "--data", str(pairs_folder), "--threads", "-1"])

@@ -91,3 +91,11 @@ def test_a_size_for_a_grid_model_is_refused(tmp_path, capsys):
     call = ["--checkpoint", str(checkpoint), "--out", str(tmp_path / "x.onnx"), "--size", "640x480"]
     assert command.run(export_onnx.main, call) == 1
     assert "always 160x120" in capsys.readouterr().err
+
+
+def test_the_checkpoint_itself_is_not_written_over(tmp_path, capsys):
+    checkpoint = save_checkpoint(tmp_path / "x.safetensors", models.build("grid", {"width": 16}), "grid", {"width": 16})
+    before = checkpoint.read_bytes()
+    assert command.run(export_onnx.main, ["--checkpoint", str(checkpoint), "--out", str(checkpoint)]) == 1
+    assert "is the checkpoint itself" in capsys.readouterr().err
+    assert checkpoint.read_bytes() == before

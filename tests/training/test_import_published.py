@@ -103,3 +103,13 @@ def test_another_network_is_refused(tmp_path, capsys):
         file["layers/conv2d/vars/1"] = np.zeros(16, np.float32)
     assert command.run(import_published.main, ["--weights", str(path), "--out", str(tmp_path / "out.safetensors")]) == 1
     assert "not the published" in capsys.readouterr().err
+
+
+def test_the_weights_file_itself_is_not_written_over(tmp_path, capsys):
+    path = tmp_path / "weights.h5"
+    path.write_bytes(b"weights")
+    assert (
+        command.run(import_published.main, ["--weights", str(path), "--out", str(tmp_path / "." / "weights.h5")]) == 1
+    )
+    assert "is the weights file itself" in capsys.readouterr().err
+    assert path.read_bytes() == b"weights"

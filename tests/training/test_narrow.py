@@ -107,6 +107,29 @@ def test_one_command_makes_the_narrower_checkpoint(config, tmp_path, capsys):
     assert model.down4[0].out_channels == 8 and model.down2[0].out_channels == 4 and len(model.at8) == 2
 
 
+PHOTOGRAPHS = """
+[sources.photographs]
+kind = "unlabelled"
+folders = ["pairs/hazy"]
+weight = 9.0
+"""
+
+
+def test_channels_are_judged_without_the_photographs_that_have_no_clear_picture(config, tmp_path, capsys):
+    wide = save_checkpoint(tmp_path / "wide.safetensors", settled(GridNet(**WIDE)), "grid", WIDE)
+    call = ["--checkpoint", str(wide), "--config", str(config), "--data", str(tmp_path), "--batches", "2", "--out"]
+    plain, mixed = tmp_path / "plain.safetensors", tmp_path / "mixed.safetensors"
+    assert narrow.main([*call, str(plain)]) == 0
+    config.write_text(config.read_text() + PHOTOGRAPHS)
+    assert narrow.main([*call, str(mixed)]) == 0
+    assert "left out: sources.photographs has no clear pictures" in capsys.readouterr().err
+    assert mixed.read_bytes() == plain.read_bytes()
+    head, _, rest = config.read_text().partition("[sources.pairs]")
+    config.write_text(f"{head}[validation{rest.partition('[validation')[2]}")
+    assert command.run(narrow.main, [*call, str(mixed)]) == 1
+    assert "no source with a weight above 0" in capsys.readouterr().err
+
+
 def test_what_cannot_be_made_narrower_is_told_before_it_is_tried(config, tmp_path, capsys):
     wide = save_checkpoint(tmp_path / "wide.safetensors", settled(GridNet(**WIDE)), "grid", WIDE)
     call = ["--checkpoint", str(wide), "--config", str(config), "--out", str(tmp_path / "start.safetensors")]

@@ -41,3 +41,9 @@ def test_pairs_are_kept_by_name_and_number(folder):
 def test_a_fold_that_there_is_not_is_refused_and_not_taken_for_none(folder, fold):
     with pytest.raises(PictureError, match="no fold"):
         kept_pairs(folder, fold)
+
+
+def test_places_that_cannot_be_read_are_told(folder):
+    (folder / "places.txt").write_bytes(b"p0 p\xe9\n")
+    with pytest.raises(PictureError, match=r"cannot read .*places\.txt: "):
+        kept_pairs(folder, "0/3")

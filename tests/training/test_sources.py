@@ -238,6 +238,21 @@ def test_pictures_are_found_by_every_ending_that_is_read(data, tmp_path):
     assert build({"mine": TABLES["identity"]}, SIZE, 0, tmp_path)[0][0].shape == (3, 24, 32)
 
 
+@pytest.mark.parametrize("kind", TABLES)
+@pytest.mark.parametrize("shape", [(1, 3000), (3000, 1), (1, 1)])
+def test_pictures_that_are_thinner_than_a_pixel_when_reduced_keep_one(tmp_path, kind, shape):
+    for folder in ("pairs/hazy", "pairs/clear", "deep/clear", "deep/depth", "clear"):
+        (tmp_path / folder).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / folder / "p0.png"), np.full((*shape, 3), 99, np.uint8))
+    for planes in build({kind: TABLES[kind]}, SIZE, 0, tmp_path)[0]:
+        assert planes.shape[1:] == (24, 32)
+
+
+def test_an_empty_list_of_folders_is_told(data):
+    with pytest.raises(EdgeError, match="a source has an empty list of folders"):
+        build({"mine": {"kind": "identity", "folders": []}}, SIZE, 0, data)
+
+
 def test_nothing_but_broken_pictures_is_an_error(data, tmp_path):
     (tmp_path / "clear").mkdir()
     (tmp_path / "clear" / "cut.png").write_bytes((data / "clear" / "p0.png").read_bytes()[:40])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import cv2
@@ -12,6 +13,7 @@ from edge import command
 from tests.training.conftest import Drawn
 from training import ablation, paper
 from training.checkpoint import read_checkpoint
+from training.trainer import Trainer
 
 TINY_PAPER = """
 name = "paper"
@@ -73,6 +75,25 @@ def test_the_papers_table_has_a_row_for_each_claim_and_each_training(data, tmp_p
     assert command.run(paper.main, call) == 0
     assert (runs / "ohaze" / "last.safetensors").stat().st_mtime_ns == before
     assert out.read_text() == text
+
+
+def test_a_training_that_was_stopped_half_way_is_scored_only_after_its_last_step(data, tmp_path, monkeypatch):
+    config, out, runs = tmp_path / "paper.toml", tmp_path / "paper.md", tmp_path / "runs"
+    config.write_text(TINY_PAPER)
+    call = ["--data", str(data), "--config", str(config), "--runs", str(runs), "--out", str(out)]
+    last = runs / "nhhaze" / "last.safetensors"
+    step = Trainer.step
+
+    def stopped(trainer, *arguments):
+        signal.raise_signal(signal.SIGTERM)
+        return step(trainer, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "step", stopped)
+        assert command.run(paper.main, call) == 130
+    assert read_checkpoint(last).provenance["step"] == 1 and not out.exists()
+    assert command.run(paper.main, call) == 0
+    assert read_checkpoint(last).provenance["step"] == 2
 
 
 def test_the_ablation_trains_what_each_variant_names(data, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from edge import command
 from training import train
 from training.checkpoint import load_model, read_checkpoint
+from training.occupied import occupied
 
 CONFIG = """
 name = "mine"
@@ -86,3 +88,25 @@ def test_a_call_without_a_configuration_is_wrong(capsys):
         train.main([])
     assert raised.value.code == 2
     assert "--config" in capsys.readouterr().err
+
+
+def test_pictures_in_a_folder_whose_name_is_no_utf8_are_found_again(tmp_path, pairs_folder, config):
+    data = tmp_path / os.fsdecode(b"Bl\xe4tter")
+    data.mkdir()
+    pairs_folder.rename(data / "pairs")
+    run = tmp_path / "run"
+    assert command.run(train.main, ["--config", str(config), "--data", str(data), "--out", str(run)]) == 0
+    assert command.run(train.main, ["--resume", str(run)]) == 0
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path, pairs_folder, config, capsys):
+    run = tmp_path / "runs" / "one"
+    call = ["--config", str(config), "--data", str(tmp_path), "--out", str(run)]
+    with occupied(run):
+        assert command.run(train.main, call) == 1
+        assert f"another process trains in {run}; wait for its end" in capsys.readouterr().err
+        assert not list(run.iterdir())
+    assert not run.exists()  # what did not begin leaves nothing
+    assert command.run(train.main, call) == 0
+    with occupied(run):
+        assert command.run(train.main, ["--resume", str(run)]) == 1

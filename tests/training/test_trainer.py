@@ -71,6 +71,12 @@ def test_worker_processes_draw_the_same_samples_as_none(tmp_path, drawn):
     assert all(torch.equal(none[key], two[key]) for key in none)
 
 
+def test_a_worker_process_that_was_killed_is_told_in_one_line(tmp_path):
+    config = short_run(40, training={"workers": 1})
+    with pytest.raises(TrainingError, match=r"a process that prepares pictures was killed.*fewer training\.workers"):
+        Trainer(config, tmp_path, dataset=StopsAt(100, signal.SIGKILL)).fit()
+
+
 def test_a_run_goes_on_only_with_the_configuration_it_had(tmp_path, drawn):
     Trainer(short_run(2), tmp_path, dataset=drawn).fit()
     with pytest.raises(TrainingError, match=r"another training\.batch"):
@@ -126,6 +132,10 @@ def test_a_run_that_does_not_say_its_command_goes_on_as_before(tmp_path, drawn):
         lambda tensors, metadata: metadata.update(progress="{}x"),
         lambda tensors, metadata: metadata.update(progress='{"later": 1}'),
         lambda tensors, metadata: metadata.update(progress='{"step": "two"}'),
+        lambda tensors, metadata: metadata.update(progress='{"step": 1.5}'),
+        lambda tensors, metadata: metadata.update(progress='{"step": NaN}'),
+        lambda tensors, metadata: metadata.update(progress='{"step": -5}'),
+        lambda tensors, metadata: metadata.update(progress='{"step": 1, "unreported": {"steps": 1}}'),
         lambda tensors, metadata: metadata.update(config="null"),
         lambda tensors, metadata: metadata.pop("config"),
     ],
@@ -269,6 +279,13 @@ def test_the_best_checkpoint_is_that_of_the_best_validation(tmp_path, drawn, pai
     assert provenance["validation"]["mine"]["psnr_db"] == pytest.approx(max(psnr_db.values()), abs=1e-3)
     assert (tmp_path / "run" / "validation" / "mine.png").is_file()
     assert list((tmp_path / "run" / "tensorboard").iterdir())
+
+
+def test_the_best_checkpoint_of_an_older_run_is_not_taken_for_this_ones(tmp_path, drawn):
+    older = Trainer(short_run(1), tmp_path / "older", dataset=drawn).fit()
+    (tmp_path / "run").mkdir()
+    older.rename(tmp_path / "run" / "best.safetensors")
+    assert Trainer(short_run(2), tmp_path / "run", dataset=drawn).fit().name == "last.safetensors"
 
 
 def test_a_validation_that_is_done_again_has_one_row(tmp_path, drawn, pairs_folder):
@@ -415,6 +432,9 @@ def test_a_frozen_part_stays_as_it_is(tmp_path, drawn):
     assert after["cell.weight"].any()  # it was zero; what is not frozen learns
     with pytest.raises(TrainingError, match="did you mean 'coarse'"):
         Trainer(short_run(1, model={**model, "frozen": ["course"]}), tmp_path / "wrong", dataset=drawn)
+    with pytest.raises(TrainingError, match=r"model\.frozen holds all of the model"):
+        everything = ["coarse", "enter", "ddirb", "attdrn", "cell", "airlight"]
+        Trainer(short_run(1, model={**model, "frozen": everything}), tmp_path / "wrong", dataset=drawn)
 
 
 def test_the_rate_rises_then_falls_along_a_cosine():

@@ -9,7 +9,7 @@ import pytest
 from edge.errors import PictureError
 from tests.training.conftest import Drawn, short_run
 from training.trainer import Trainer
-from training.validation import read_pair, whole_pairs
+from training.validation import read_pair, strip, whole_pairs
 
 
 @pytest.fixture
@@ -38,6 +38,14 @@ def test_pictures_of_two_sizes_are_no_pair_even_if_they_are_reduced_to_one(pair)
 def test_large_pictures_are_reduced_to_the_longest_side_asked_for(pair):
     assert [picture.shape for picture in read_pair(*pair, longest=40)] == [(30, 40, 3)] * 2
     assert [picture.shape for picture in read_pair(*pair, longest=400)] == [(60, 80, 3)] * 2
+
+
+def test_thin_pictures_keep_a_pixel_and_are_shown_no_wider_than_can_be_stored(pair):
+    for path in pair:
+        cv2.imwrite(str(path), np.full((1, 3000, 3), 99, np.uint8))
+    hazy, clear = read_pair(*pair, longest=40)
+    assert hazy.shape == clear.shape == (1, 3000, 3)
+    assert strip([(hazy, hazy, clear)], 40).shape[1] == 3 * 8 * 40
 
 
 def test_pairs_that_cannot_be_validated_on_are_named_at_the_start_and_the_rest_is_used(tmp_path, pairs_folder, capsys):

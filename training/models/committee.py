@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from edge import coefficients
 from training.models.answer import Raw
 from training.models.grid import GridNet, OnGrid
+from training.models.settings import switches
 
 
 class Committee(OnGrid):
@@ -29,6 +30,7 @@ class Committee(OnGrid):
 
     def __init__(self, members: Sequence[Mapping[str, Any]], mirrored: bool = False) -> None:
         super().__init__()
+        switches(mirrored=mirrored)
         self.members = nn.ModuleList(GridNet(**settings) for settings in members)
         sizes = {member.size for member in self._each()}
         if len(sizes) != 1:

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from training.models.answer import Answer
+from training.models.settings import switches, whole_numbers
 
 DILATIONS = (1, 2, 5)
+SQUEEZE = 16  # channels for one that channel attention keeps
 
 
 class ChannelAttention(nn.Module):
@@ -40,7 +42,7 @@ class DilatedInvertedResidual(nn.Module):
         super().__init__()
         self.expand = nn.Conv2d(channels, channels, 1)
         self.depthwise = nn.Conv2d(channels, channels, 3, padding=dilation, dilation=dilation, groups=channels)
-        self.attention = ChannelAttention(channels, channels // 16)
+        self.attention = ChannelAttention(channels, channels // SQUEEZE)
         self.project = nn.Conv2d(channels, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -111,6 +113,10 @@ class Draco(nn.Module):
         super().__init__()
         if form not in ("paper", "released"):
             raise ValueError(f"form is 'paper' or 'released', not {form!r}")
+        whole_numbers(channels=channels)
+        if channels < SQUEEZE:
+            raise ValueError(f"channels is {channels}; it is at least {SQUEEZE}, of which channel attention keeps one")
+        switches(detail=detail, dilated=dilated)
         self.ddirb = DDIRB(channels, DILATIONS if form == "paper" and dilated else (1, 1, 1))
         self.attdrn = ATTDRN(channels) if detail else None
 

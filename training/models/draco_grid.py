@@ -19,8 +19,10 @@ from edge import coefficients
 from training.models.answer import Answer, Raw
 from training.models.committee import Committee
 from training.models.grid import ConvNorm, GridNet, InvertedResidual, applied
+from training.models.settings import switches, whole_numbers
 
 DILATIONS = (1, 2, 5)
+SQUEEZE = 4  # channels for one that channel attention keeps
 SHRINK = 4  # from the input to the grid that DDIRB and ATTDRN work on
 
 
@@ -29,8 +31,8 @@ class ChannelAttention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.squeeze = ConvNorm(channels, channels // 4)
-        self.excite = nn.Conv2d(channels // 4, channels, 1)
+        self.squeeze = ConvNorm(channels, channels // SQUEEZE)
+        self.excite = nn.Conv2d(channels // SQUEEZE, channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return x * F.hardsigmoid(self.excite(self.squeeze(x.mean((2, 3), keepdim=True))))
@@ -114,6 +116,12 @@ class DracoGrid(nn.Module):
         mirrored: bool = False,
     ) -> None:
         super().__init__()
+        whole_numbers(channels=channels, blocks=blocks, narrow=narrow, height=height, columns=columns)
+        switches(detail=detail, dilated=dilated, mirrored=mirrored)
+        if channels < SQUEEZE:
+            raise ValueError(f"channels is {channels}; it is at least {SQUEEZE}, of which channel attention keeps one")
+        if height % SHRINK or columns % SHRINK:
+            raise ValueError(f"height and columns are {height} and {columns}; they are multiples of {SHRINK}")
         self.size, self.mirrored = (height, columns), mirrored
         coarse = coarse or {}
         self.coarse = Committee(**coarse) if "members" in coarse else GridNet(**coarse)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from edge import coefficients
 from training.models.answer import Answer, Raw
+from training.models.settings import switches, whole_numbers
 
 
 class ConvNorm(nn.Sequential):
@@ -154,6 +155,8 @@ class GridNet(OnGrid):
         mirrored: bool = False,
     ) -> None:
         super().__init__()
+        whole_numbers(width=width, stem=stem, deep=deep, looks=looks, height=height, columns=columns)
+        switches(finesse=finesse, mirrored=mirrored)
         self.size, self.mirrored = (height, columns), mirrored
         w = width
         self.down2, self.at2 = ConvNorm(3, stem, 3, stride=2), SeparableResidual(stem)
