@@ -27,12 +27,15 @@ The bundle is copied beside the live one, its digests (and signature) are checke
 replayed with the board's own runtime, and only then it goes live, by the rename of one link: DIR/current. Cut off at
 any point, the old bundle stays live. ssh is your own: its configuration, keys and known hosts are used.
 """
+USAGE = """%(prog)s [OPTION ...] BUNDLE HOST:DIR
+       %(prog)s [OPTION ...] --rollback HOST:DIR"""
 SSH_VARIABLE = "DRACO_EDGE_SSH"
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m edge.deploy",
+        usage=USAGE,
         description="Bring a bundle to a board over SSH and switch it in atomically.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
