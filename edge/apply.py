@@ -41,6 +41,7 @@ class GridApply:
         self._few = self._many = np.empty((0, 0, 3), np.float32)
         self._twice: np.ndarray | None = None
         self._upsampling: JointBilateral | None = None
+        self._upsampled: tuple[int, ...] = ()
         self._halves: list[np.ndarray] = []
         self._halved: tuple[int, ...] = ()
         self._plan: _Plan | None = None
@@ -131,8 +132,9 @@ class GridApply:
         coarse = self.on_grid(height, width)
         if fine is None or coarse is None:
             return planes
-        if self._upsampling is None:
+        if self._upsampling is None or self._upsampled != (height, width):
             self._upsampling = JointBilateral(width, height, self._loops)
+            self._upsampled = (height, width)
         return self._upsampling(planes, coarse, fine)
 
     def clear(self, frame: np.ndarray, planes: Planes, out: np.ndarray | None = None) -> np.ndarray:

@@ -33,7 +33,7 @@ examples:
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
-        prog="edge.bench",
+        prog="python -m edge.bench",
         description="Measures bundles on this machine: start-up, time of every frame, and with --data how clear the "
         "pictures get, on the very artefact and runtime that was timed. Writes one JSON file for each bundle.",
         epilog=EXAMPLES,

@@ -17,22 +17,25 @@ if TYPE_CHECKING:
     from edge.deployment.ssh import Board, Destination
 
 EXAMPLES = """examples:
-  python -m edge.deploy my-bundle pi@drone.local:/opt/draco
-  python -m edge.deploy my-bundle drone:draco --require-signature fleet.pub
-  python -m edge.deploy my-bundle drone:draco --service '--source picamera2: --sink shm:frames'
-  python -m edge.deploy drone:draco --rollback
-  python -m edge.deploy my-bundle drone:draco --ssh 'ssh -p 2222 -i drone_key'
+  python -m edge.deploy my-bundle pi@drone.local:~/bundles
+  python -m edge.deploy my-bundle drone:bundles --require-signature fleet.pub
+  python -m edge.deploy my-bundle drone:bundles --service '--source picamera2: --sink shm:frames'
+  python -m edge.deploy drone:bundles --rollback
+  python -m edge.deploy my-bundle drone:bundles --ssh 'ssh -p 2222 -i drone_key'
 
 The bundle is copied beside the live one, its digests (and signature) are checked there, its golden frames are
 replayed with the board's own runtime, and only then it goes live, by the rename of one link: DIR/current. Cut off at
 any point, the old bundle stays live. ssh is your own: its configuration, keys and known hosts are used.
 """
+USAGE = """%(prog)s [OPTION ...] BUNDLE HOST:DIR
+       %(prog)s [OPTION ...] --rollback HOST:DIR"""
 SSH_VARIABLE = "DRACO_EDGE_SSH"
 
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
         prog="python -m edge.deploy",
+        usage=USAGE,
         description="Bring a bundle to a board over SSH and switch it in atomically.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -43,7 +43,7 @@ EXAMPLES = """examples:
   python -m edge.export --target onnx --precision fp32 --zip        one .zip for any machine with ONNX Runtime
   python -m edge.export --calibration photos/ --max-drop 0.1        ranges from your pictures; refuse a loss > 0.1 dB
   python -m edge.export --model runs/mine.safetensors --data val/   your own checkpoint, loss measured on your own pairs
-  python -m edge.export --model full                                the clearest, at eight times the time
+  python -m edge.export --model full                                the clearest, at ten times the time
   python -m edge.export --model edge-s --mirrored                   two looks at every frame: clearer, slower
   python -m edge.export --device NPU                                with the model compiled for each Intel NPU
 """
@@ -61,7 +61,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--model",
         default="edge",
-        metavar="edge|edge-s|edge-l|full|PATH",
+        metavar="|".join((*SHIPPED, "PATH")),
         help="a shipped model (edge is edge-m, and edge-l is edge-m --mirrored), or an .onnx or .safetensors of yours",
     )
     p.add_argument(

@@ -22,7 +22,7 @@ examples:
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(
-        prog="edge.report",
+        prog="python -m edge.report",
         description="Makes one HTML file (report.html, needs no network), a Markdown table (report.md) and a CSV "
         "(report.csv) from the measurements that edge.bench wrote, of any number of boards; with --fail-if or "
         "--baseline also junit.xml.",

@@ -13,7 +13,7 @@ EXAMPLES = """examples:
   python -m edge.sign my-bundle --key fleet.key           signs; a .zip as well
   python -m edge.sign my-bundle --verify fleet.pub        checks
   python -m edge.run my-bundle --require-signature fleet.pub --source ...
-  python -m edge.deploy my-bundle pi@drone:/opt/draco --require-signature fleet.pub
+  python -m edge.deploy my-bundle pi@drone:~/bundles --require-signature fleet.pub
 
 A key can also be made with: openssl ecparam -name prime256v1 -genkey -noout -out fleet.key
 The password of a protected key is taken from the environment, DRACO_EDGE_KEY_PASSWORD.

@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--model",
         default="edge",
-        metavar="edge|edge-s|full|PATH",
+        metavar="|".join((*export.SHIPPED, "PATH")),
         help="a shipped model, or an .onnx or .safetensors of yours",
     )
     p.add_argument(

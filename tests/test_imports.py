@@ -137,3 +137,20 @@ def test_who_has_set_the_switch_of_onnx_runtimes_usage_events_decides(monkeypatc
     monkeypatch.setenv("ORT_DISABLE_TELEMETRY", "0")
     import_onnxruntime()
     assert os.environ["ORT_DISABLE_TELEMETRY"] == "0"
+
+
+def test_names_of_the_package_are_imported_when_they_are_used(python):
+    code = (
+        "import sys, edge\n"
+        "print(sorted(m for m in sys.modules if m in ('numpy', 'cv2') or m.startswith('edge.')))\n"
+        "print([name for name in edge.__all__ if getattr(edge, name) is None], edge.Frame.__module__)"
+    )
+    done = python("-c", code)
+    assert done.stdout.splitlines() == ["[]", "[] edge.streams.frame"], done.stderr
+
+
+def test_whatever_the_package_raises_is_caught_as_one_kind():
+    named = [getattr(edge, name) for name in edge.__all__]
+    raised = [value for value in named if isinstance(value, type) and issubclass(value, Exception)]
+    assert len(raised) > 10
+    assert all(issubclass(kind, edge.EdgeError) for kind in raised)

@@ -16,8 +16,9 @@ for python in "$2" "$1/venv/bin/python" "$HOME/draco/bin/python" python3; do
         exit 1
     fi
 done
-echo "draco-edge is not installed there: python3 -m venv --system-site-packages ~/draco && \
-~/draco/bin/pip install 'draco-edge[$3]', or name its Python with --python" >&2
+echo "draco-edge is not installed there: bring the clone to ~/draco-edge (docs/choosing.md, Install), then there \
+python3 -m venv --system-site-packages ~/draco && ~/draco/bin/pip install ~/draco-edge'[$3]'; or name its Python with \
+--python" >&2
 exit 1
 """
 

@@ -37,7 +37,7 @@ class Destination:
         """
         host, colon, folder = text.partition(":")
         if not colon or not host or not folder or host.startswith("-") or "\n" in text or "\0" in text:
-            raise EdgeError(f"{text!r} is not HOST:DIR; for example pi@drone.local:/opt/draco")
+            raise EdgeError(f"{text!r} is not HOST:DIR; for example pi@drone.local:~/bundles")
         return Destination(host, folder.rstrip("/") or "/")
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path("/")
+CLONE = Path(__file__).parents[2]
 MANAGERS = {
     "apt-get": "sudo apt install",
     "dnf": "sudo dnf install",
@@ -82,6 +83,8 @@ class Machine:
         """The command that installs a Python package here; outside a virtual environment it makes one first."""
         if self.in_venv:
             return f"{sys.executable} -m pip install '{requirement}'"
+        if requirement.startswith("draco-edge[") and (CLONE / "pyproject.toml").is_file():  # a new one does not have it
+            requirement = requirement.replace("draco-edge", str(CLONE), 1)
         site = " --system-site-packages" if self.family in ("raspberry-pi", "jetson") else ""
         return f"python3 -m venv{site} ~/draco && ~/draco/bin/pip install '{requirement}'"
 

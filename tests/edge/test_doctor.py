@@ -85,6 +85,7 @@ def test_boards_are_known_by_their_device_tree(tmp_path, model, family):
 def test_outside_a_virtual_environment_the_advice_makes_one():
     outside = machine.Machine("", "raspberry-pi", "", "aarch64", "", "3.13.0", "apt-get", False, True)
     assert outside.pip_install("x").startswith("python3 -m venv --system-site-packages ~/draco && ")
+    assert outside.pip_install("draco-edge[rpi]").endswith(f"~/draco/bin/pip install '{REPOSITORY}[rpi]'")
 
 
 def test_picamera2_hidden_from_the_virtual_environment_is_told_apart(tmp_path, monkeypatch):

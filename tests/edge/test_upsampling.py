@@ -95,3 +95,14 @@ def test_a_network_that_sees_twice_its_grid_is_guided_by_what_it_saw():
     fine = step.reduce(frame)
     coarse = cv2.resize(fine, (160, 120), interpolation=cv2.INTER_AREA)
     np.testing.assert_array_equal(step.sharpen([plane]), JointBilateral(160, 120)([plane], coarse, fine))
+
+
+@both_ways
+def test_planes_of_another_grid_may_follow(loops):
+    rng = np.random.default_rng(4)
+    step = GridApply(320, 240, loops)
+    step.reduce(rng.integers(0, 256, (960, 1280, 3), np.uint8))
+    for rows, columns in ((120, 160), (240, 320), (120, 160)):
+        (sharp,) = step.sharpen([np.full((rows, columns), 1.5, np.float32)])
+        assert sharp.shape == (2 * rows, 2 * columns)
+        np.testing.assert_allclose(sharp, 1.5, rtol=1e-5)
