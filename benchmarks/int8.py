@@ -1,11 +1,13 @@
-"""`python -m benchmarks.int8 TABLE`: the tables of docs/int8.md, each from real runs of the shipped edge model.
+"""`python -m benchmarks.int8 TABLE`: what INT8 costs, each table from real runs of the shipped edge model.
 
 loss         what INT8 loses on pairs, by target
-ranges       the same by the way in which ranges are taken
-quantizers   the target's own quantizer against neural-compressor: loss, nodes, INT8 kernels
 speed        INT8 against float32 of the same target and runtime, network alone, one thread, in turns
+ranges       what it loses by the way in which ranges are taken
+quantizers   the target's own quantizer against neural-compressor: loss, nodes, INT8 kernels
 memory       peak memory of the process that quantizes, with 16 and 512 calibration pictures
 export       time and peak memory of `python -m edge.export`
+
+With --page, the first two stand in docs/int8.md, the others in docs/notes/int8.md.
 """
 
 from __future__ import annotations

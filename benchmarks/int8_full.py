@@ -1,5 +1,7 @@
 """`python -m benchmarks.int8_full MODEL...`: a full model in INT8 against float32 and bfloat16, with OpenVINO.
 
+With --page, its table stands in docs/notes/int8.md.
+
 Time: one thread, in turns, whole frames' networks with the arithmetic set explicitly (OpenVINO computes "float32" in
 bfloat16 by itself where the processor can). Loss: on pairs, against the float32 artefact, tiles and overlap included.
 Banding: on a smooth sky that is made here.

@@ -66,7 +66,7 @@ STUDY = Study(
     name="quantization.ablation",
     heading="What each part of the edge model's recipe is worth",
     recipe=Path(ablation.__file__).parent / "configs" / "ablation-edge.toml",
-    out=Path("docs/ablation-edge.md"),
+    out=Path("out/ablation-edge.md"),
     variants={
         TEACHER: Variant(f"the recipe at width {TEACHERS_WIDTH}: the teacher below", _wide),
         "recipe": Variant("the recipe", lambda config: config),

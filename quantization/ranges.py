@@ -23,7 +23,7 @@ from targets.onnx.runtime import import_onnxruntime
 
 METHODS = ("minmax", "percentile", "entropy")
 PERCENTILE = 99.99
-# By measurement, see docs/int8.md; a frame model's tensors are too many values to sort.
+# By measurement, see docs/notes/int8.md; a frame model's tensors are too many values to sort.
 BEST = {"grid": "percentile", "frame": "minmax"}
 # A tensor that is always the same (a ReLU that never fires) has no range; some runtimes refuse a scale of 0.
 LEAST_SPAN = 1 / 64

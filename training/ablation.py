@@ -206,7 +206,7 @@ STUDY = Study(
     name="training.ablation",
     heading="What each part of the full model's recipe is worth",
     recipe=Path(__file__).parent / "configs" / "ablation.toml",
-    out=Path("docs/ablation.md"),
+    out=Path("out/ablation.md"),
     variants={
         "full": Variant("the whole recipe", lambda config: config),
         "no-quadruplet": Variant("without the quadruplet term", lambda c: changed(c, "losses", quadruplet=0.0)),

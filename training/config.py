@@ -58,11 +58,15 @@ class ModelConfig:
     """Which model, and its own settings (the keyword arguments of its class).
 
     Attributes:
-        initial: a checkpoint to start from, relative to the working folder; empty to start from fresh weights.
+        initial: a checkpoint to start from: a path relative to the working folder, or the name of a shipped model, such
+            as ``edge-m``; empty to start from fresh weights.
         initial_part: the part of the model whose weights the checkpoint holds, such as ``coarse`` for an edge model's
             checkpoint in the full model; empty for the whole.
         initial_lacks: parts that the checkpoint does not have, such as ``at8.4`` of a deeper network: they start fresh.
         frozen: parts that stay as they are, such as ``coarse``: neither weights nor statistics are changed.
+        frozen_statistics: whether batch normalisation keeps the statistics that the checkpoint has, everywhere. A few
+            pictures' own would take their place within some fifty steps, and clear air, which is rare among them, would
+            look unlike anything known.
     """
 
     name: str
@@ -71,6 +75,7 @@ class ModelConfig:
     initial_part: str = ""
     initial_lacks: list[str] = field(default_factory=list)
     frozen: list[str] = field(default_factory=list)
+    frozen_statistics: bool = False
 
 
 @dataclass(frozen=True)

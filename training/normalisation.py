@@ -56,6 +56,7 @@ def synchronised(module: nn.Module, device: torch.device) -> nn.Module:
         if type(child) is nn.BatchNorm2d:
             other = GlobalBatchNorm2d(child.num_features, child.eps, child.momentum)
             other.load_state_dict(child.state_dict())
+            other.train(child.training)
             setattr(module, name, other)
         else:
             synchronised(child, device)

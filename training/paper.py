@@ -14,7 +14,7 @@ from training.ablation import whole_number
 CONFIG = Path(__file__).parent / "configs" / "paper.toml"
 EXAMPLES = """\
 examples:
-  python -m training.paper --data pictures                             # trains, scores, writes docs/paper.md
+  python -m training.paper --data pictures                             # trains, scores, writes out/paper.md
   python -m training.paper --data pictures --weights draco_nh_haze.weights.h5    # beside the published weights
   python -m training.paper --data pictures --steps 200 --out out/quick.md        # a quick look
 
@@ -52,9 +52,7 @@ def parser() -> argparse.ArgumentParser:
         "--steps", type=whole_number, metavar="N", help="of each training, instead of the configuration's"
     )
     made.add_argument("--runs", type=Path, default=Path("runs/paper"), metavar="DIR", help="(default: runs/paper)")
-    made.add_argument(
-        "--out", type=Path, default=Path("docs/paper.md"), metavar="FILE", help="(default: docs/paper.md)"
-    )
+    made.add_argument("--out", type=Path, default=Path("out/paper.md"), metavar="FILE", help="(default: out/paper.md)")
     return made
 
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from edge.errors import EdgeError
+from edge.export import SHIPPED
 from training import models, sources
 from training.average import Average
 from training.batches import Batches, Share
@@ -103,6 +104,10 @@ class Trainer:
             network = keep_dilated_depthwise_in_float32(network)
         if self.fabric.world_size > 1:
             network = synchronised(network, self.fabric.device)
+        if config.model.frozen_statistics:
+            for layer in network.modules():
+                if isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                    layer.eval()
         optimizer = adamw(network, training.learning_rate, training.weight_decay)
         self.average = Average(network, training.ema)
         self.model, self.optimizer = self.fabric.setup(network, optimizer)
@@ -363,12 +368,14 @@ class Trainer:
 
     def _take_initial(self, network: nn.Module) -> None:
         model = self.config.model
-        if not Path(model.initial).exists():
+        shipped = SHIPPED.get(model.initial)
+        path = shipped.with_suffix(".safetensors") if shipped else Path(model.initial)
+        if not path.exists():
             raise TrainingError(
                 f"model.initial: {model.initial} does not exist; the head of the configuration's file may say which "
                 "command makes it, and without model.initial a run starts from nothing"
             )
-        checkpoint = read_checkpoint(model.initial)
+        checkpoint = read_checkpoint(path)
         part = self._part(network, model.initial_part)
         try:
             fresh = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from training.config import ConfigError, RunConfig, parse, read_config
+from training.source_settings import SETTINGS
 
+PAGE = Path(__file__).parents[2] / "docs" / "training.md"
 CONFIGS = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.toml"))
 LEAST = {"name": "x", "model": {"name": "grid"}, "training": {"steps": 1, "batch": 1, "size": [32, 24]}}
 
@@ -29,6 +32,16 @@ def changed(key: str, value: object) -> dict:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_configuration_of_the_project_is_right(path):
     read_config(path)
+
+
+@pytest.mark.parametrize("kind", SETTINGS)
+def test_the_page_names_every_setting_of_every_kind_of_source_with_its_default(kind):
+    cells = next(line for line in PAGE.read_text().splitlines() if line.startswith(f"| `{kind}` |")).split(" | ")
+    told = dict(re.findall(r"`(\w+)`(?: \(([\d.]+))?", cells[2]))
+    fields = {f.name: f.default for f in dataclasses.fields(SETTINGS[kind]) if f.name not in ("kind", "weight")}
+    assert set(told) == set(fields)
+    for name, default in fields.items():
+        assert float(told[name]) == default if isinstance(default, int | float) else not told[name]
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def test_a_part_of_a_table_does_not_take_the_place_of_the_whole(data, capsys, op
     with pytest.raises(SystemExit) as ended:
         ablation.main(["--data", str(data), *options])
     assert ended.value.code == 2
-    assert "docs/ablation.md holds the whole table; say with --out" in capsys.readouterr().err
+    assert "out/ablation.md holds the whole table; say with --out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("options", [["--seeds", "0"], ["--steps", "-3"]])

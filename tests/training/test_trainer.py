@@ -23,6 +23,7 @@ from training.checkpoint import CheckpointError, load_model, read_checkpoint
 from training.config import ConfigError
 from training.journal import Journal
 from training.losses import Scores
+from training.normalisation import GlobalBatchNorm2d, synchronised
 from training.optimization import rate
 from training.trainer import Trainer, TrainingError, resumed
 
@@ -435,6 +436,26 @@ def test_a_frozen_part_stays_as_it_is(tmp_path, drawn):
     with pytest.raises(TrainingError, match=r"model\.frozen holds all of the model"):
         everything = ["coarse", "enter", "ddirb", "attdrn", "cell", "airlight"]
         Trainer(short_run(1, model={**model, "frozen": everything}), tmp_path / "wrong", dataset=drawn)
+
+
+def test_statistics_of_the_normalisation_stay_as_they_are_where_asked_for(tmp_path, drawn):
+    """The weights go on learning."""
+    Trainer(short_run(2), tmp_path / "first", dataset=drawn).fit()
+    weights = tmp_path / "first" / "last.safetensors"
+    model = {"initial": str(weights), "frozen_statistics": True}
+    Trainer(short_run(3, model=model), tmp_path / "second", dataset=drawn).fit()
+    before, after = load_file(weights), load_file(tmp_path / "second" / "last.safetensors")
+    statistics = {name for name in before if "running_" in name}
+    assert statistics and all(torch.equal(before[name], after[name]) for name in statistics)
+    assert not all(torch.equal(before[name], after[name]) for name in before.keys() - statistics)
+
+
+def test_a_normalisation_that_is_not_trained_stays_so_among_several_processes():
+    layers = torch.nn.Sequential(torch.nn.BatchNorm2d(2), torch.nn.BatchNorm2d(2))
+    layers[0].eval()
+    shared = synchronised(layers, torch.device("cpu"))
+    assert [type(layer) for layer in shared] == [GlobalBatchNorm2d] * 2
+    assert [layer.training for layer in shared] == [False, True]
 
 
 def test_the_rate_rises_then_falls_along_a_cosine():
