@@ -46,5 +46,5 @@ def _quantized(graph: Any, model: SourceModel, options: BuildOptions) -> tuple[A
     kept = tuple(dict.fromkeys((*own, *options.float_layers)))
     options.say(f"symmetric INT8 from {len(options.calibration)} pictures; in float: {', '.join(kept) or 'none'}")
     method = options.ranges or BEST[model.card.kind]
-    made = qdq.quantized(model.onnx, options.calibration, qdq.TENSORRT, method, kept)
+    made = qdq.quantized(model, options.calibration, qdq.TENSORRT, method, kept)
     return made, {"float_layers": list(kept), "ranges": method}

@@ -55,7 +55,7 @@ def _quantized(
     kept = tuple(dict.fromkeys((*own, *options.float_layers)))
     options.say(f"INT8 by ONNX Runtime from {len(options.calibration)} pictures; in float: {', '.join(kept) or 'none'}")
     method = options.ranges or BEST[model.card.kind]
-    made = qdq.quantized(model.onnx, options.calibration, qdq.PROCESSOR, method, kept)
+    made = qdq.quantized(model, options.calibration, qdq.PROCESSOR, method, kept)
     return made, {"float_layers": list(kept), "ranges": method}
 
 

@@ -21,7 +21,7 @@ from edge import coefficients, export
 from edge.bundle import Bundle
 from edge.errors import EdgeError
 from quantization import qdq, sensitivity
-from quantization.calibration import made_set
+from quantization.calibration import folder_set, made_set
 from quantization.control import LayerLoss, Loss, controlled, ranked
 from quantization.layers import entrances, exits, heads, layers, left_out, on_levels, prelude, put_on_levels
 from targets.source import METADATA_KEY, ModelCard, SourceModel
@@ -69,6 +69,35 @@ def source(tmp_path_factory) -> SourceModel:
     card = ModelCard("four", "grid", WIDTH, HEIGHT, 1000, 1, "0" * 64, coefficients.FORM)
     helper.set_model_props(model, {METADATA_KEY: card.to_json()})
     path = tmp_path_factory.mktemp("four") / "four.onnx"
+    onnx.save(model, path)
+    return SourceModel.read(path)
+
+
+@pytest.fixture(scope="module")
+def frame(tmp_path_factory) -> SourceModel:
+    """Two layers that leave every frame as it is; ``outer`` has weights a thousand times those that matter."""
+    inner = np.zeros((4, 3, 3, 3))
+    inner[[0, 1, 2, 3], [0, 0, 1, 2], 1, 1] = 1e-6, 1, 1, 1
+    outer = np.zeros((3, 4, 3, 3))
+    outer[:, 0, 1, 1] = 1000
+    outer[[0, 1, 2], [1, 2, 3], 1, 1] = 1
+    tensors = {
+        "inner.weight": inner, "inner.bias": np.zeros(4), "outer.weight": outer, "outer.bias": np.zeros(3),
+        "zero": np.array(0), "one": np.array(1),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("Conv", ["picture", "inner.weight", "inner.bias"], ["a"], "n1", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["b"], "n2"),
+        helper.make_node("Conv", ["b", "outer.weight", "outer.bias"], ["c"], "n3", pads=[1, 1, 1, 1]),
+        helper.make_node("Clip", ["c", "zero", "one"], ["clear"], "n4"),
+    ]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 48, 64]) for name in ("picture", "clear")]
+    stored = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in tensors.items()]
+    graph = helper.make_graph(nodes, "two", ends[:1], ends[1:], stored)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    card = ModelCard("two", "frame", 64, 48, 223, 1, "0" * 64)
+    helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+    path = tmp_path_factory.mktemp("two") / "two.onnx"
     onnx.save(model, path)
     return SourceModel.read(path)
 
@@ -190,6 +219,16 @@ def test_the_layer_with_an_outlier_is_ranked_first(source, setting):
     assert {loss.layer for loss in losses} == {"good", "bad", "after"}
     assert losses[0].layer in ("bad", "after")  # the tensor between the two is what does not fit into INT8
     assert losses[0].agreement_db < losses[-1].agreement_db - 3
+
+
+def test_layers_of_a_frame_model_are_ranked_too(frame, pairs):
+    options = targets.BuildOptions("int8", folder_set(pairs / "clear", 64, 48, "frame"))
+    plain = export.assembled(frame, targets.load("onnx"), targets.BuildOptions("fp32"))
+    loss = Loss(plain, "CPU", export.measured_pairs(pairs)[0])
+    losses = ranked(frame, targets.load("onnx"), options, loss, export.assembled)
+
+    assert [loss.layer for loss in losses] == ["outer", "inner"]
+    assert losses[0].kept_drop_db > 10 > abs(losses[1].kept_drop_db)
 
 
 @pytest.fixture
@@ -316,6 +355,17 @@ def test_export_says_in_the_manifest_what_stayed_float(source, tmp_path, capsys)
     json.dumps(notes)
 
 
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+def test_what_a_frame_model_may_lose_is_held_too(frame, pairs, tmp_path, target):
+    out = tmp_path / "controlled"
+    call = ["--model", frame.onnx, "--target", target, "--max-drop", 0.5, "--calibration", pairs / "clear"]
+    assert export.main([str(argument) for argument in (*call, "--data", pairs, "--out", out)]) == 0
+
+    notes = Bundle.read(out).manifest.notes
+    assert "outer" in notes["float_layers"]
+    assert notes["accuracy_control"]["drop_db"] <= 0.5
+
+
 @pytest.fixture
 def ranking(source, pairs, tmp_path, capsys):
     """What `python -m quantization.sensitivity` wrote and said."""
@@ -370,7 +420,7 @@ def test_sensitivity_refuses_a_target_whose_layers_cannot_be_told_apart(capsys):
 def test_the_error_that_is_left_is_zero_on_average_where_there_is_haze(source, setting, scheme):
     pictures = setting[0].calibration
     kept = heads(onnx.load(source.onnx))
-    model = qdq.quantized(source.onnx, pictures, scheme, float_layers=kept)
+    model = qdq.quantized(source, pictures, scheme, float_layers=kept)
 
     sessions = [
         onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])

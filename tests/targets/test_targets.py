@@ -114,7 +114,7 @@ def test_the_picture_is_int8s_own_input_as_it_is():
         taken = node.output[0]
     assert steps == ["Transpose", "DequantizeLinear", "Conv"]
 
-    alone = qdq.quantized(source.onnx, calibration, qdq.PROCESSOR, "percentile", built.notes["float_layers"])
+    alone = qdq.quantized(source, calibration, qdq.PROCESSOR, "percentile", built.notes["float_layers"])
     picture = np.random.default_rng(1).integers(0, 256, (120, 160, 3), np.uint8)
     (cell, _) = onnxruntime.InferenceSession(built.files["model.onnx"]).run(None, {"picture_u8": picture[None]})
     given = (picture.transpose(2, 0, 1)[None] / 255).astype(np.float32)
