@@ -43,13 +43,13 @@ class ONNXTarget:
         self, bundle: Bundle, device: str, threads: int | None, picture: np.ndarray
     ) -> list[tuple[str, str, str, float]]:
         """What each operator takes; `edge.bench` asks a target for it that has this method."""
-        from targets.onnx.layers import layer_times
+        from targets.onnx.profile import layer_times
 
         return layer_times(bundle, device, threads, picture)
 
     def kernels(self, bundle: Bundle, device: str) -> dict[str, dict[str, int]]:
         """See `targets.Target`."""
-        from targets.onnx.layers import kernels
+        from targets.onnx.profile import kernels
 
         return kernels(bundle, device)
 

@@ -53,13 +53,13 @@ class OpenVINOTarget:
         self, bundle: Bundle, device: str, threads: int | None, picture: np.ndarray
     ) -> list[tuple[str, str, str, float]]:
         """What each layer takes; `edge.bench` asks a target for it that has this method."""
-        from targets.openvino.layers import layer_times
+        from targets.openvino.profile import layer_times
 
         return layer_times(bundle, device, threads, picture)
 
     def kernels(self, bundle: Bundle, device: str) -> dict[str, dict[str, int]]:
         """See `targets.Target`."""
-        from targets.openvino.layers import kernels
+        from targets.openvino.profile import kernels
 
         return kernels(bundle, device)
 
