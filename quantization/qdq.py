@@ -18,7 +18,8 @@ import numpy as np
 from edge import command
 from quantization import ranges
 from quantization.bias import Raw, mean_errors
-from quantization.layers import heads, left_out, nodes_of, prelude, put_on_levels
+from quantization.layers import heads, left_out, nodes_of
+from quantization.levels import prelude, put_on_levels
 from targets.onnx.runtime import import_onnxruntime
 
 if TYPE_CHECKING:
