@@ -207,8 +207,7 @@ def test_layers_that_the_target_keeps_in_float_are_not_ranked(imagined, tmp_path
 def test_control_tries_no_layer_that_the_target_keeps_in_float(imagined):
     _, target, loss, build = imagined
     ranking = [LayerLoss(name, "MatMul", 1, 1, 50.0, 0.0, 0.0) for name in ("own", "bad", "good")]
-    options = targets.BuildOptions("int8", max_drop_db=0.5)
-    found = controlled(None, target, options, loss, build, lambda: ranking)
+    found = controlled(None, target, targets.BuildOptions("int8"), 0.5, loss, build, lambda: ranking)
     assert [layer.layer for layer in found.float_layers] == ["bad"]
     assert found.builds == 2  # nothing in float beside its own, and the first of those that can be put there
 
@@ -218,10 +217,10 @@ def test_control_sees_what_clear_pictures_lose(imagined):
     _, target, _, build = imagined
     ranking = [LayerLoss("bad", "MatMul", 1, 1, 50.0, 0.0, 3.0)]
     spoilt = SimpleNamespace(of=lambda bundle, device: (50.0, 0.0, 0.0 if "bad" in bundle.kept else 3.0))
-    options = targets.BuildOptions("int8", max_drop_db=2.4)
-    found = controlled(None, target, options, spoilt, build, lambda: ranking)
+    options = targets.BuildOptions("int8")
+    found = controlled(None, target, options, 2.4, spoilt, build, lambda: ranking)
     assert [layer.layer for layer in found.float_layers] == ["bad"]
-    found = controlled(None, target, replace(options, max_drop_db=2.6), spoilt, build, lambda: ranking)
+    found = controlled(None, target, options, 2.6, spoilt, build, lambda: ranking)
     assert found.float_layers == () and found.drop_db == 2.5
 
 
@@ -248,7 +247,7 @@ def test_control_leaves_the_fewest_layers_in_float(source, setting, monkeypatch)
         return apart(export.assembled(source, target, replace(options, float_layers=kept)), "CPU")[1]
 
     limit = (lost() + lost(losses[0].layer, losses[1].layer)) / 2
-    found = controlled(source, target, replace(options, max_drop_db=limit), loss, export.assembled, lambda: losses)
+    found = controlled(source, target, options, limit, loss, export.assembled, lambda: losses)
 
     names = [layer.layer for layer in found.float_layers]
     assert found.drop_db <= limit
@@ -263,7 +262,7 @@ def test_nothing_goes_to_float_where_int8_is_good_enough(source, setting):
     def rank() -> list:
         raise AssertionError("not asked for")
 
-    found = controlled(source, targets.load("onnx"), replace(options, max_drop_db=90.0), loss, export.assembled, rank)
+    found = controlled(source, targets.load("onnx"), options, 90.0, loss, export.assembled, rank)
 
     assert found.float_layers == ()
     assert found.builds == 1
@@ -277,7 +276,8 @@ def test_a_limit_that_cannot_be_met_is_refused_with_the_best_found(source, setti
         controlled(
             source,
             targets.load("onnx"),
-            replace(options, max_drop_db=0.1),
+            options,
+            0.1,
             loss,
             export.assembled,
             lambda: rank(source, setting),
