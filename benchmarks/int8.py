@@ -91,7 +91,7 @@ def quantizers(model: SourceModel, args: argparse.Namespace) -> Iterator[str]:
     yield "\n| | ONNX nodes | INT8 kernels | float32 kernels | INT8 / float32 time |\n|---|---|---|---|---|\n"
     for name, bundle in made.items():
         target = targets.load(bundle.manifest.target)
-        counts = {precision: sum(found.values()) for precision, found in target.kernels(bundle, "CPU").items()}  # type: ignore[attr-defined]
+        counts = {precision: sum(found.values()) for precision, found in target.kernels(bundle, "CPU").items()}
         notes = bundle.manifest.notes
         exported = notes.get("qdq_nodes", {})
         nodes = f"{exported['exported']}, {exported['cleaned']} after {exported['by']}" if exported else "-"

@@ -87,7 +87,7 @@ class Compiled:
     timing = None
 
     def __init__(self, bundle: Bundle, hint: str) -> None:
-        from targets.openvino.build import WEIGHTS, XML
+        from targets.openvino.files import WEIGHTS, XML
         from targets.openvino.processor import reform
         from targets.openvino.runtime import import_openvino
 

@@ -57,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     result = {
         "machine": this_machine().processor,
-        "versions": versions("openvino"),
+        "versions": versions(targets.load("openvino").distributions),
         "frame": [WIDTH, HEIGHT],
         "threads": 1,
         "median_ms": {name: percentile(s.times_ms(), 50) for name, s in series.items()},

@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
     ratio, interval = ratio_of_medians(list(plain[:, None]), list(lowered[:, None]))
     result = {
         "machine": this_machine().processor,
-        "versions": versions("torch"),
+        "versions": versions(["torch"]),
         "model": args.model,
         "batch": args.batch,
         "size": [args.side, args.side],

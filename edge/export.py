@@ -7,7 +7,7 @@ import hashlib
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,7 +109,7 @@ def main(argv: list[str] | None = None) -> int:
         raise EdgeError(f"the {args.target} target has no {args.precision}: {', '.join(target.precisions)} are there")
     if args.precision != "int8" and args.calibration:
         raise EdgeError("--calibration is for --precision int8 only; leave it out")
-    compiled = _ahead_of_time(target, args.device)
+    compiled = target.ahead_of_time(args.device) if args.device is not None else lambda bundle: bundle
     pairs, data = measured_pairs(args.data)
     with tempfile.TemporaryDirectory() as folder:
         model = source_model(args.model, args.size, Path(folder), args.mirrored)
@@ -119,11 +119,10 @@ def main(argv: list[str] | None = None) -> int:
             args.precision,
             calibration,
             quantizer=args.quantizer,
-            max_drop_db=args.max_drop,
             say=command.say,
             ranges=args.ranges,
         )
-        bundle = compiled(_export(model, target, options, pairs, data, args.data))
+        bundle = compiled(_export(model, target, options, args.max_drop, pairs, data, args.data))
     _write(bundle, destination)
     print(_summary(bundle))
     print(destination)
@@ -197,6 +196,7 @@ def _export(
     model: SourceModel,
     target: targets.Target,
     options: targets.BuildOptions,
+    max_drop_db: float | None,
     pairs: Iterable[tuple[np.ndarray, np.ndarray]],
     data: str,
     folder: Path | None,
@@ -211,44 +211,44 @@ def _export(
     from edge.soundness import refuse_broken
 
     plain = assembled(model, targets.load("onnx"), targets.BuildOptions("fp32"))
-    if options.precision == "int8" and options.max_drop_db is not None:
-        draft = _controlled(model, target, options, plain, folder)
+    if options.precision == "int8" and max_drop_db is not None:
+        draft = _controlled(model, target, options, max_drop_db, plain, folder)
     else:
         draft = assembled(model, target, options)
     with (
         closing(targets.load("onnx").open(plain, "CPU", None)) as float_network,
-        closing(target.open(draft, _device(target), None)) as network,
+        closing(target.open(draft, target.export_device, None)) as network,
     ):
         refuse_broken(float_network, network, model.card.width, model.card.height)
     command.say(f"running it against the float32 model on {data}")
-    with Dehazer(plain, "CPU") as reference, Dehazer(draft, _device(target)) as artefact:
+    with Dehazer(plain, "CPU") as reference, Dehazer(draft, target.export_device) as artefact:
         fidelity = compare(reference, artefact, pairs, data)
         computed_in = artefact.precision
         goldens, files, golden_accuracy = golden_frames(artefact, options.precision, reference)
-    if options.max_drop_db is not None and fidelity.psnr_drop_db > options.max_drop_db:
+    if max_drop_db is not None and fidelity.psnr_drop_db > max_drop_db:
         raise EdgeError(
             f"{options.precision} loses {fidelity.psnr_drop_db:.3f} dB to float32 on {data}, more than --max-drop "
-            f"{options.max_drop_db}: nothing written; calibrate on pictures like yours (--calibration DIR) or take fp16"
+            f"{max_drop_db}: nothing written; calibrate on pictures like yours (--calibration DIR) or take fp16"
         )
-    _look_at_clear_pictures(fidelity, options)
+    _look_at_clear_pictures(fidelity, options.precision, max_drop_db)
     notes = {**draft.manifest.notes, **_int8_facts(model, target, draft)}
     accuracy: dict[str, Any] = {**fidelity.to_json(), **golden_accuracy}
-    if hasattr(target, "export_device") and computed_in != options.precision:  # half precision is the board's own
+    if target.built_on_board and computed_in != options.precision:
         accuracy["computed_in"] = computed_in
     manifest = replace(draft.manifest, golden=goldens, accuracy=accuracy, notes=notes)
     return Bundle.assemble(manifest, {**draft.files, **files})
 
 
-def _look_at_clear_pictures(fidelity: Fidelity, options: targets.BuildOptions) -> None:
+def _look_at_clear_pictures(fidelity: Fidelity, precision: str, max_drop_db: float | None) -> None:
     """Clear pictures are spoilt first where ranges are wrong: say so, or refuse it where a loss was bounded."""
     from quantization.control import KEPT_ALLOWANCE_DB
 
     lost = fidelity.kept_psnr_drop_db
     advice = "calibrate on more pictures (--calibration DIR), clear ones among them"
-    if options.max_drop_db is not None and lost > options.max_drop_db + KEPT_ALLOWANCE_DB:
+    if max_drop_db is not None and lost > max_drop_db + KEPT_ALLOWANCE_DB:
         raise EdgeError(
-            f"{options.precision} keeps clear pictures {lost:.2f} dB worse than float32, more than --max-drop "
-            f"{options.max_drop_db} and {KEPT_ALLOWANCE_DB} dB beside it: nothing written; {advice} or take fp16"
+            f"{precision} keeps clear pictures {lost:.2f} dB worse than float32, more than --max-drop "
+            f"{max_drop_db} and {KEPT_ALLOWANCE_DB} dB beside it: nothing written; {advice} or take fp16"
         )
     if lost > SPOILT_DB:
         command.say(f"clear pictures are kept {lost:.2f} dB worse than in float32: {advice}")
@@ -259,21 +259,26 @@ def _int8_facts(model: SourceModel, target: targets.Target, draft: Bundle) -> di
     if draft.manifest.precision != "int8":
         return {}
     facts: dict[str, Any] = {}
-    if hasattr(target, "kernels"):
-        facts["kernels"] = target.kernels(draft, _device(target))
-    if not hasattr(target, "export_device"):  # where it has one, this machine's time says nothing of the board's
+    if kernels := target.kernels(draft, target.export_device):
+        facts["kernels"] = kernels
+    if not target.built_on_board:
         from edge.pace import paired
 
         command.say("timing it against float32")
         plain = assembled(model, target, targets.BuildOptions("fp32"))
-        pace = paired(target, plain, draft, _device(target))
+        pace = paired(target, plain, draft, target.export_device)
         command.say(pace.sentence())
         facts["pace"] = pace.to_json()
     return facts
 
 
 def _controlled(
-    model: SourceModel, target: targets.Target, options: targets.BuildOptions, plain: Bundle, folder: Path | None
+    model: SourceModel,
+    target: targets.Target,
+    options: targets.BuildOptions,
+    max_drop_db: float,
+    plain: Bundle,
+    folder: Path | None,
 ) -> Bundle:
     """The artefact with the fewest layers in float that `--max-drop` allows; says which, and what each costs."""
     from dataclasses import replace
@@ -284,17 +289,16 @@ def _controlled(
     loss = Loss(plain, "CPU", measured_pairs(folder, few=True)[0])
 
     def rank() -> list[Any]:
-        # ONNX Runtime's quantizer takes ranges once for all of these, where others take them anew for each layer.
-        own = target if target.name == "jetson" else targets.load("onnx")
-        return ranked(model, own, replace(options, quantizer="default"), loss, assembled, _device(own))
+        own = target if target.keeps_ranges else targets.load("onnx")
+        return ranked(model, own, replace(options, quantizer="default"), loss, assembled, own.export_device)
 
-    found = controlled(model, target, options, loss, assembled, rank, _device(target))
+    found = controlled(model, target, options, max_drop_db, loss, assembled, rank, target.export_device)
     for layer in found.float_layers:
         command.say(
             f"{layer.layer} stays float: in INT8 it alone changes frames to {layer.agreement_db:.1f} dB of the float "
             f"model's and costs {layer.drop_db:+.3f} dB on haze, {layer.kept_drop_db:+.2f} dB on clear pictures"
         )
-    notes = {**found.bundle.manifest.notes, "accuracy_control": {"max_drop_db": options.max_drop_db, **found.to_json()}}
+    notes = {**found.bundle.manifest.notes, "accuracy_control": {"max_drop_db": max_drop_db, **found.to_json()}}
     return Bundle.assemble(replace(found.bundle.manifest, notes=notes), found.bundle.files)
 
 
@@ -365,26 +369,8 @@ def _write(bundle: Bundle, destination: Path) -> None:
     from edge.dehazer import Dehazer
 
     write_bundle(destination, bundle.manifest, bundle.files)
-    with Dehazer(Bundle.read(destination), _device(targets.load(bundle.manifest.target))) as dehazer:
+    with Dehazer(Bundle.read(destination), targets.load(bundle.manifest.target).export_device) as dehazer:
         dehazer.verify()
-
-
-def _ahead_of_time(target: targets.Target, device: str | None) -> Callable[[Bundle], Bundle]:
-    """What adds the model compiled for a device; asked for before the long work, since it says what is missing."""
-    if device is None:
-        return lambda bundle: bundle
-    make = getattr(target, "ahead_of_time", None)
-    if make is None:
-        raise EdgeError(
-            f"the {target.name} target compiles for no device ahead of time: leave --device out; a board compiles what "
-            "it needs at its first start"
-        )
-    return make(device)
-
-
-def _device(target: targets.Target) -> str:
-    """Where to run a fresh artefact; a target for boards may name what a workstation has instead."""
-    return getattr(target, "export_device", "auto")
 
 
 def _summary(bundle: Bundle) -> str:

@@ -143,53 +143,54 @@ def controlled(
     model: SourceModel,
     target: Target,
     options: BuildOptions,
+    max_drop_db: float,
     loss: Loss,
     build: Build,
     rank: Callable[[], list[LayerLoss]],
     device: str = "auto",
 ) -> Controlled:
-    """The target's INT8 artefact with the fewest layers in float that `options.max_drop_db` allows.
+    """The target's INT8 artefact with the fewest layers in float that lets it lose no more than `max_drop_db`.
 
     Args:
+        max_drop_db: the most PSNR to lose to float32, on hazy pictures or, beyond `KEPT_ALLOWANCE_DB`, on clear ones.
         rank: gives the layers, the worst first; called only if plain INT8 loses too much.
 
     Raises:
         EdgeError: it cannot be met; the message says the best that was found.
     """
-    assert options.max_drop_db is not None
-    limit, tried = options.max_drop_db, _Tried(model, target, options, loss, build, device)
-    if tried.drop(()) <= limit:
+    tried = _Tried(model, target, options, loss, build, device)
+    if tried.drop(()) <= max_drop_db:
         return tried.result((), ())
-    if not getattr(target, "mixes_precisions", False):
+    if not target.mixes_precisions:
         raise EdgeError(
-            f"INT8 loses {tried.drop(()):.3f} dB to float32, more than --max-drop {limit}, and the {target.name} "
+            f"INT8 loses {tried.drop(()):.3f} dB to float32, more than --max-drop {max_drop_db}, and the {target.name} "
             "target leaves no layer in float; nothing written. Fine-tune the model (python -m quantization.finetune), "
             "or take --precision fp16"
         )
-    options.say(f"INT8 loses {tried.drop(()):.3f} dB, more than {limit}: looking for the layers that hurt")
+    options.say(f"INT8 loses {tried.drop(()):.3f} dB, more than {max_drop_db}: looking for the layers that hurt")
     kept_anyway = _float_layers(tried.bundle(()))
     losses = [loss for loss in rank() if loss.layer not in kept_anyway]
     names = tuple(loss.layer for loss in losses)
     count = 1
-    while count < len(names) and tried.drop(names[:count]) > limit:
+    while count < len(names) and tried.drop(names[:count]) > max_drop_db:
         count *= 2
     enough, too_few = min(count, len(names)), count // 2
-    if tried.drop(names[:enough]) > limit:
+    if tried.drop(names[:enough]) > max_drop_db:
         best, drop = tried.best()
         raise EdgeError(
-            f"no choice of layers loses at most --max-drop {limit} dB: the best found loses {drop:.3f} dB with "
+            f"no choice of layers loses at most --max-drop {max_drop_db} dB: the best found loses {drop:.3f} dB with "
             f"{len(best)} of {len(names)} layers in float; nothing written. Allow more, or take --precision fp16"
         )
     while enough - too_few > 1:
         middle = (enough + too_few) // 2
-        if tried.drop(names[:middle]) <= limit:
+        if tried.drop(names[:middle]) <= max_drop_db:
             enough = middle
         else:
             too_few = middle
     kept = names[:enough]
     for name in kept[::-1][:TRIED_BACK]:
         without = tuple(other for other in kept if other != name)
-        if without and tried.drop(without) <= limit:
+        if without and tried.drop(without) <= max_drop_db:
             kept = without
     return tried.result(kept, tuple(loss for loss in losses if loss.layer in kept))
 

@@ -11,15 +11,19 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge import command
 from quantization import ranges
 from quantization.bias import Raw, mean_errors
-from quantization.layers import heads, left_out, nodes_of, prelude, put_on_levels
+from quantization.layers import heads, left_out, nodes_of
+from quantization.levels import prelude, put_on_levels
 from targets.onnx.runtime import import_onnxruntime
+
+if TYPE_CHECKING:
+    from targets.source import SourceModel
 
 PASSING = ("Identity", "Reshape", "Flatten", "Squeeze")
 
@@ -53,14 +57,15 @@ TENSORRT = Scheme(
 
 
 def quantized(
-    source: Path, pictures: Any, scheme: Scheme, method: str = "minmax", float_layers: Collection[str] = ()
+    source: SourceModel, pictures: Any, scheme: Scheme, method: str = "minmax", float_layers: Collection[str] = ()
 ) -> Any:
     """An `onnx.ModelProto` with INT8 weights by channel and activations by tensor.
 
-    The ranges of the last models and sets are remembered, so that trying layers in float costs little.
+    Where the last layers of a grid model are float, their biases make up for what INT8 moves its answers by. The
+    ranges of the last models and sets are remembered, so that trying layers in float costs little.
 
     Args:
-        source: float32 ONNX file, see `targets.source.SourceModel`.
+        source: the float32 model.
         pictures: `quantization.calibration.CalibrationSet`.
         method: see `quantization.ranges.collected`.
         float_layers: names of layers (`quantization.layers`) to leave as they are.
@@ -76,7 +81,7 @@ def quantized(
     # It writes to the root logger about each tensor that it takes as it is.
     logging.getLogger().addFilter(_quiet)
     try:
-        content, tensors = _prepared(source, pictures, method, scheme.symmetric)
+        content, tensors = _prepared(source.onnx, pictures, method, scheme.symmetric)
         model = onnx.load_from_string(content)
         operators = scheme.operators or sorted({*registry.QDQRegistry, *registry.QLinearOpsRegistry})
         quantizer = qdq_quantizer.QDQQuantizer(
@@ -100,11 +105,13 @@ def quantized(
         quantizer.model.topological_sort()
     finally:
         logging.getLogger().removeFilter(_quiet)
-    return _corrected(quantizer.model.model, source, pictures, float_layers)
+    made = quantizer.model.model
+    return _corrected(made, source.onnx, pictures, float_layers) if source.card.kind == "grid" else made
 
 
 def _corrected(model: Any, source: Path, pictures: Any, float_layers: Collection[str]) -> Any:
-    """Where the last layers are float, take the mean error that INT8 leaves in what they put out off their biases."""
+    """Where the last layers of a grid model are float, take the mean error that INT8 leaves in what they put out off
+    their biases."""
     import onnx
 
     graph = model.graph
@@ -129,7 +136,7 @@ def _corrected(model: Any, source: Path, pictures: Any, float_layers: Collection
 
 
 def _answers(source: Path, model: Any, pictures: Iterable[np.ndarray]) -> Iterator[tuple[Raw, Raw]]:
-    """The float model's answer to each picture, and the INT8 model's."""
+    """A grid model's answer to each picture in float, and in INT8."""
     onnxruntime = import_onnxruntime(extra="export")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

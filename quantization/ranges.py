@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from edge.errors import EdgeError
-from quantization.layers import prelude
+from quantization.levels import prelude
 from targets.onnx.runtime import import_onnxruntime
 
 METHODS = ("minmax", "percentile", "entropy")

@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
     if args.pictures < 1:
         raise EdgeError(f"--pictures is 1 or more, not {args.pictures}")
     target = targets.load(args.target)
-    if not getattr(target, "mixes_precisions", False):
+    if not target.mixes_precisions:
         raise EdgeError(f"the {args.target} target is INT8 throughout; take the ranking of --target onnx for it")
     from quantization.calibration import folder_set, made_set
     from quantization.control import Loss, ranked
@@ -74,8 +74,9 @@ def main(argv: list[str] | None = None) -> int:
         pairs, data = export.measured_pairs(args.data, few=True)
         plain = export.assembled(model, targets.load("onnx"), targets.BuildOptions("fp32"))
         loss = Loss(plain, "CPU", pairs)
-        device = getattr(target, "export_device", "CPU")
-        losses = ranked(model, target, targets.BuildOptions("int8", pictures), loss, export.assembled, device)
+        losses = ranked(
+            model, target, targets.BuildOptions("int8", pictures), loss, export.assembled, target.export_device
+        )
     out = args.out or Path(f"sensitivity-{card.name}-{args.target}")
     _write(out, losses, {"model": card.name, "target": args.target, "data": data, "calibration": pictures.source})
     print(table(losses[:SHOWN]))

@@ -1,17 +1,18 @@
 """Targets: one folder and one entry each.
 
 A target says what it needs (`check`), turns a float ONNX model into its artefact (`build`), and opens that artefact
-on a board (`open`). The folder's package holds one object named `TARGET`; a target of another installed package is
-found by the entry point group ``draco_edge.targets``, whose entry is such an object.
+on a board (`open`). The folder's package holds one object named `TARGET`, of a class derived from `Target`; a target of
+another installed package is found by the entry point group ``draco_edge.targets``, whose entry is such an object.
 """
 
 from __future__ import annotations
 
 import importlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, entry_points, version
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -60,7 +61,6 @@ class BuildOptions:
         precision: ``fp32``, ``fp16`` or ``int8``.
         calibration: pictures for INT8 (`quantization.calibration.CalibrationSet`), None for the others.
         quantizer: ``default`` for the one made for the target, or the name of another.
-        max_drop_db: the most that INT8 may cost in PSNR, None for no limit.
         say: called with one line for each step.
         ranges: how INT8 ranges are taken from the pictures: ``minmax``, ``percentile`` or ``entropy``; None for what
             suits the target best.
@@ -71,7 +71,6 @@ class BuildOptions:
     precision: str
     calibration: Any = None
     quantizer: str = "default"
-    max_drop_db: float | None = None
     say: Callable[[str], None] = lambda line: None
     ranges: str | None = None
     float_layers: tuple[str, ...] = ()
@@ -118,26 +117,48 @@ class Network(Protocol):
     def close(self) -> None: ...
 
 
-@runtime_checkable
-class Target(Protocol):
+class Target(ABC):
     """One kind of board or runtime.
 
-    A target whose INT8 artefacts can keep some layers in float (`BuildOptions.float_layers`) says so with an
-    attribute ``mixes_precisions = True``. One that can compile for a device ahead of time has a method
-    ``ahead_of_time(device)``, which gives a function from a bundle to the bundle with what was compiled in it.
-    One whose runtime tells what its kernels compute in has a method ``kernels(bundle, device)``: precision to operator
-    to how many of them, as they really run (``{"int8": {"Convolution": 40}, "fp32": {"Convolution": 2}}``).
+    A derived class defines `name`, `precisions`, `check`, `build` and `open`; the rest has defaults, for it to define
+    where it can do more.
+
+    Attributes:
+        name: as `--target` takes it and a manifest tells it.
+        precisions: those that `build` makes: ``fp32``, ``fp16``, ``int8``.
+        distributions: packages of its runtime, by their names for pip; a measurement tells the versions of those that
+            are installed.
+        export_device: where `edge.export` runs the artefact to measure it; ``auto`` for the best that is there.
+        built_on_board: the board makes of the artefact what it really runs, an engine; where it is exported other
+            kernels run it, which tell its loss, but neither its precision nor its pace.
+        mixes_precisions: an INT8 artefact can keep some layers in float (`BuildOptions.float_layers`).
+        keeps_ranges: its quantizer takes ranges once for every choice of these layers, so that `edge.export
+            --max-drop` can try each of them; another target's layers are ranked by the onnx target.
     """
 
-    name: str
-    precisions: tuple[str, ...]
+    distributions: tuple[str, ...] = ()
+    export_device: str = "auto"
+    built_on_board: bool = False
+    mixes_precisions: bool = False
+    keeps_ranges: bool = False
 
-    def check(self) -> Check: ...
+    @property
+    @abstractmethod
+    def name(self) -> str: ...
 
+    @property
+    @abstractmethod
+    def precisions(self) -> tuple[str, ...]: ...
+
+    @abstractmethod
+    def check(self) -> Check:
+        """Look for what it needs, without importing more than that takes."""
+
+    @abstractmethod
     def build(self, model: SourceModel, options: BuildOptions) -> Artefact:
         """Turn a model into this target's artefact. Heavy packages are imported here and nowhere else."""
-        ...
 
+    @abstractmethod
     def open(self, bundle: Bundle, device: str, threads: int | None) -> Network:
         """Load a bundle's artefact.
 
@@ -149,7 +170,38 @@ class Target(Protocol):
             DeviceUnavailable: the device is not here; never a silent fallback.
             MissingPackage: the runtime is not installed.
         """
-        ...
+
+    def ahead_of_time(self, device: str) -> Callable[[Bundle], Bundle]:
+        """What adds to a bundle the model compiled for a device (`edge.export --device`).
+
+        Raises:
+            EdgeError: it cannot be compiled here, or not for this device; said before the long work.
+        """
+        raise EdgeError(
+            f"the {self.name} target compiles for no device ahead of time: leave --device {device} out; a board "
+            "compiles what it needs at its first start"
+        )
+
+    def kernels(self, bundle: Bundle, device: str) -> dict[str, dict[str, int]]:
+        """What the kernels compute in as they really run: precision to operator to how many of them.
+
+        For example ``{"int8": {"Convolution": 40}, "fp32": {"Convolution": 2}}``; empty where the runtime does not
+        tell.
+        """
+        return {}
+
+    def layer_times(
+        self, bundle: Bundle, device: str, threads: int | None, picture: np.ndarray
+    ) -> list[tuple[str, str, str, float]]:
+        """What each layer takes, in the order of execution; empty where the runtime does not tell.
+
+        Args:
+            picture: uint8 RGB (H, W, 3) of the model's input size.
+
+        Returns:
+            (name, kind of layer, what it computes in, median milliseconds) each.
+        """
+        return []
 
 
 def names() -> tuple[str, ...]:
@@ -167,9 +219,12 @@ def load(name: str) -> Target:
         return importlib.import_module(f"targets.{name}").TARGET
     for entry in entry_points(group=GROUP):
         if entry.name == name:
-            target = entry.load()
+            try:
+                target = entry.load()
+            except Exception as error:  # whatever another package does when it is imported
+                raise EdgeError(f"target {name} of {entry.value} does not load: {error}") from error
             if not isinstance(target, Target):
-                raise EdgeError(f"target {name} of {entry.value} lacks name, precisions, check, build or open")
+                raise EdgeError(f"target {name} of {entry.value} is not derived from targets.Target")
             return target
     raise EdgeError(f"there is no target {name!r}: choose one of {', '.join(names())}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -12,12 +13,6 @@ from pathlib import Path
 from edge import __version__, native
 from edge.diagnosis import machine as diagnosis
 
-RUNTIMES = {
-    "openvino": ("openvino",),
-    "onnx": ("onnxruntime", "onnxruntime-gpu"),
-    "rpi": ("ai-edge-litert", "tflite-runtime"),
-    "jetson": ("onnxruntime", "onnxruntime-gpu", "tensorrt"),
-}
 ALWAYS = ("numpy", "opencv-python-headless", "opencv-python")
 
 
@@ -69,14 +64,14 @@ def this_machine(board: str | None = None, root: Path = Path("/")) -> Machine:
     )
 
 
-def versions(target: str) -> dict[str, str]:
-    """Versions of this tool, of the image library, and of a target's runtime, as far as installed.
+def versions(distributions: Iterable[str]) -> dict[str, str]:
+    """Versions of this tool, of the image library, and of other packages, as far as installed.
 
     ``draco-edge loops`` says whether this tool's loops in C are built here.
     """
     loops = "not built" if native.loops is None else "built"
     found = {"draco-edge": __version__, "draco-edge loops": loops}
-    for name in (*ALWAYS, *RUNTIMES.get(target, ())):
+    for name in (*ALWAYS, *distributions):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

@@ -151,7 +151,7 @@ def run(opened: Sequence[Opened], settings: Settings, progress: Progress) -> lis
                 width=settings.frames[0].shape[1],
                 height=settings.frames[0].shape[0],
                 quick=settings.quick,
-                versions=versions(o.subject.target),
+                versions=versions(targets.load(o.subject.target).distributions),
             ),
             machine=settings.machine,
             startup=o.startup,
@@ -244,12 +244,10 @@ def sustain(
 def layers(path: str | Path, settings: Settings) -> tuple[Layer, ...]:
     """What each layer takes, where the target's runtime tells; empty elsewhere."""
     bundle = Bundle.read(path)
-    ask = getattr(targets.load(bundle.manifest.target), "layer_times", None)
-    if ask is None:
-        return ()
     size = (bundle.manifest.input["width"], bundle.manifest.input["height"])
     picture = np.ascontiguousarray(_fitted(settings.frames[0], size))
-    return tuple(Layer(*one) for one in ask(bundle, settings.device, settings.threads, picture))
+    times = targets.load(bundle.manifest.target).layer_times(bundle, settings.device, settings.threads, picture)
+    return tuple(Layer(*one) for one in times)
 
 
 def frames_of(paths: Sequence[str | Path], data: PairedData | None, size: tuple[int, int]) -> tuple[np.ndarray, ...]:

@@ -5,24 +5,40 @@ from __future__ import annotations
 import hmac
 import ipaddress
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
 from http.cookies import CookieError, SimpleCookie
 from http.server import BaseHTTPRequestHandler
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from edge.errors import EdgeError
-
-if TYPE_CHECKING:
-    from edge.streams.preview import Preview, _Server
+from edge.streams.controls import Controls
+from edge.streams.server import ANSWER_S, REQUEST_S, Server
+from edge.streams.status import Status
 
 LARGEST_BODY = 4096
 FRAME_WAIT_S = 2.0
 COOKIE = "draco_edge_token"
-REQUEST_S = 5.0  # a client that has not said within this time what it wants is hung up on
-ANSWER_S = 15.0  # nor does it get longer to take the answer
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the pages tell of, and to whom.
+
+    Attributes:
+        token: what a client has to show; empty for this machine only.
+        controls, status: of the stream.
+        next_pair: waits so many seconds for a frame and gives it as a JPEG, or None where none came.
+    """
+
+    token: str
+    controls: Controls
+    status: Status
+    next_pair: Callable[[float], bytes | None]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -31,7 +47,11 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version, sys_version = "draco-edge", ""
     timeout = ANSWER_S
-    server: _Server
+    server: Server
+
+    def __init__(self, shown: Shown, *connection: Any) -> None:
+        self._shown = shown
+        super().__init__(*connection)  # which answers
 
     def do_GET(self) -> None:
         self._answer(
@@ -50,10 +70,6 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing: requests are no events of the stream."""
 
-    @property
-    def _preview(self) -> Preview:
-        return self.server.preview
-
     def _answer(self, pages: dict[str, Any]) -> None:
         self.server.give_time(self.connection, ANSWER_S)
         try:
@@ -71,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
         self.server.give_time(self.connection, REQUEST_S)
 
     def _is_allowed(self) -> bool:
-        token = self._preview.token
+        token = self._shown.token
         if not token:
             # Without a token only this machine can connect, but a web page in its browser could do so in its name.
             return _is_this_machine(self.headers.get("Host", "")) and self._is_same_origin()
@@ -90,29 +106,29 @@ class Handler(BaseHTTPRequestHandler):
 
     def _page(self) -> None:
         cookie = {}
-        if token := self._preview.token:
+        if token := self._shown.token:
             cookie["Set-Cookie"] = f"{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/"
         policy = "default-src 'self'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src 'self' blob:"
         self._send(HTTPStatus.OK, _page(), "text/html; charset=utf-8", {"Content-Security-Policy": policy, **cookie})
 
     def _pair(self) -> None:
-        jpeg = self._preview.next_pair(FRAME_WAIT_S)
+        jpeg = self._shown.next_pair(FRAME_WAIT_S)
         if jpeg is None:
             self._send(HTTPStatus.SERVICE_UNAVAILABLE, b"no frame in 2 seconds\n")
         else:
             self._send(HTTPStatus.OK, jpeg, "image/jpeg")
 
     def _figures(self) -> None:
-        self._send(HTTPStatus.OK, json.dumps(self._preview.status.as_json()).encode(), "application/json")
+        self._send(HTTPStatus.OK, json.dumps(self._shown.status.as_json()).encode(), "application/json")
 
     def _metrics(self) -> None:
         try:
-            self._send(HTTPStatus.OK, self._preview.status.as_prometheus(), "text/plain; version=0.0.4; charset=utf-8")
+            self._send(HTTPStatus.OK, self._shown.status.as_prometheus(), "text/plain; version=0.0.4; charset=utf-8")
         except EdgeError as error:
             self._send(HTTPStatus.NOT_IMPLEMENTED, f"{error}\n".encode())
 
     def _health(self) -> None:
-        healthy = self._preview.status.healthy()
+        healthy = self._shown.status.healthy()
         body = json.dumps({"healthy": healthy}).encode()
         self._send(HTTPStatus.OK if healthy else HTTPStatus.SERVICE_UNAVAILABLE, body, "application/json")
 
@@ -130,7 +146,7 @@ class Handler(BaseHTTPRequestHandler):
             wishes = json.loads(body)
             if not isinstance(wishes, dict):
                 raise EdgeError("a JSON object is wanted")
-            self._preview.controls.change(**{str(name): value for name, value in wishes.items()})
+            self._shown.controls.change(**{str(name): value for name, value in wishes.items()})
         except (ValueError, RecursionError, TypeError, EdgeError) as error:
             self._send(HTTPStatus.BAD_REQUEST, f"{error}\n".encode())
             return

@@ -6,15 +6,12 @@ scaling and JPEG happen in the browser's own thread here.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import ipaddress
 import threading
 import time
 from dataclasses import dataclass
-from http.server import ThreadingHTTPServer
-from socket import SHUT_RDWR, socket
-from typing import Any
+from functools import partial
 
 import cv2
 import numpy as np
@@ -22,10 +19,10 @@ import numpy as np
 from edge.errors import EdgeError
 from edge.streams.controls import Controls
 from edge.streams.faults import PortTaken
-from edge.streams.pages import REQUEST_S, Handler
+from edge.streams.pages import Handler, Shown
+from edge.streams.server import Server
 from edge.streams.status import Status
 
-MOST_CLIENTS = 8
 WIDEST = 960
 
 
@@ -72,14 +69,15 @@ class Preview:
         self._pair: tuple[np.ndarray, np.ndarray] | None = None
         self._count = 0
         try:
-            self._server = _Server(address, self)
+            shown = Shown(self.token, controls, status, self.next_pair)
+            self._server = Server(address.host, address.port, partial(Handler, shown))
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise PortTaken(f"port {address.port} of {address.host} is taken; choose another --preview") from error
             raise EdgeError(f"cannot listen on {address.host}:{address.port}: {error.strerror}") from error
         self.port = self._server.server_address[1]
-        shown = f"[{address.host}]" if ":" in address.host else address.host
-        self.url = f"http://{shown}:{self.port}/" + (f"?token={self.token}" if self.token else "")
+        host = f"[{address.host}]" if ":" in address.host else address.host
+        self.url = f"http://{host}:{self.port}/" + (f"?token={self.token}" if self.token else "")
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.2}, name="preview", daemon=True
         )
@@ -125,69 +123,6 @@ class Preview:
         self._server.hang_up_all()
         self._server.server_close()
         self._thread.join(1)
-
-
-class _Server(ThreadingHTTPServer):
-    """At most eight clients, none of them for long without a request."""
-
-    daemon_threads = True
-    allow_reuse_address = True
-    request_queue_size = 16
-
-    def __init__(self, address: Address, preview: Preview) -> None:
-        self.preview = preview
-        if ":" in address.host:
-            import socket as sockets
-
-            self.address_family = sockets.AF_INET6
-        self._lock = threading.Lock()
-        self._deadlines: dict[socket, float] = {}
-        super().__init__((address.host, address.port), Handler)
-
-    def server_bind(self) -> None:
-        # The base class looks up the machine's name here, over the network where need be.
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = str(self.server_address[0]), self.server_address[1]
-
-    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
-        with self._lock:
-            if len(self._deadlines) >= MOST_CLIENTS:
-                return False
-            self._deadlines[request] = time.monotonic() + REQUEST_S
-        return True
-
-    def give_time(self, request: socket, seconds: float) -> None:
-        """The client of that connection may take so long from now."""
-        with self._lock:
-            if request in self._deadlines:
-                self._deadlines[request] = time.monotonic() + seconds
-
-    def shutdown_request(self, request: Any) -> None:
-        with self._lock:
-            self._deadlines.pop(request, None)
-        super().shutdown_request(request)
-
-    def service_actions(self) -> None:
-        now = time.monotonic()
-        with self._lock:
-            late = [request for request, deadline in self._deadlines.items() if deadline < now]
-        for request in late:
-            _hang_up(request)
-
-    def hang_up_all(self) -> None:
-        with self._lock:
-            everybody = list(self._deadlines)
-        for request in everybody:
-            _hang_up(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no event."""
-
-
-def _hang_up(request: socket) -> None:
-    with contextlib.suppress(OSError):  # it has hung up itself
-        request.shutdown(SHUT_RDWR)
 
 
 def _is_loopback(host: str) -> bool:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from targets import Artefact, BuildOptions, Check, Network, found_versions
+from targets import Artefact, BuildOptions, Check, Network, Target, found_versions
 
 if TYPE_CHECKING:
     from edge.bundle import Bundle
     from targets.source import SourceModel
 
 
-class JetsonTarget:
-    """See `targets.Target`.
-
-    Attributes:
-        export_device: where `edge.export` runs the artefact to measure it; a workstation rarely has TensorRT.
-    """
+class JetsonTarget(Target):
+    """See `targets.Target`."""
 
     name = "jetson"
     precisions = ("fp32", "fp16", "int8")
+    distributions = ("onnxruntime", "onnxruntime-gpu", "tensorrt")
+    export_device = "CPU"  # a workstation rarely has TensorRT
+    built_on_board = True
     mixes_precisions = True
-    export_device = "CPU"
+    keeps_ranges = True
 
     def check(self) -> Check:
         from targets.jetson.devices import devices

@@ -16,7 +16,7 @@ from quantization import qdq
 from quantization.layers import fine, heads
 from quantization.ranges import BEST
 from targets import Artefact, BuildOptions
-from targets.jetson.devices import FILE
+from targets.jetson.files import MODEL
 from targets.onnx.border import with_uint8_border
 from targets.source import SourceModel
 
@@ -36,7 +36,7 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
     # TensorRT takes uint8 at its border only, and wants it cast before anything else.
     graph = with_uint8_border(graph, model.card.kind, cast_first=True)
     onnx.checker.check_model(graph, full_check=True)
-    return Artefact({FILE: graph.SerializeToString()}, tools, notes | {"nodes": len(graph.graph.node)})
+    return Artefact({MODEL: graph.SerializeToString()}, tools, notes | {"nodes": len(graph.graph.node)})
 
 
 def _quantized(graph: Any, model: SourceModel, options: BuildOptions) -> tuple[Any, dict[str, Any]]:
@@ -46,5 +46,5 @@ def _quantized(graph: Any, model: SourceModel, options: BuildOptions) -> tuple[A
     kept = tuple(dict.fromkeys((*own, *options.float_layers)))
     options.say(f"symmetric INT8 from {len(options.calibration)} pictures; in float: {', '.join(kept) or 'none'}")
     method = options.ranges or BEST[model.card.kind]
-    made = qdq.quantized(model.onnx, options.calibration, qdq.TENSORRT, method, kept)
+    made = qdq.quantized(model, options.calibration, qdq.TENSORRT, method, kept)
     return made, {"float_layers": list(kept), "ranges": method}

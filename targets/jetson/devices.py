@@ -7,9 +7,9 @@ import importlib.util
 from edge.bundle import Bundle
 from edge.errors import BundleError, DeviceUnavailable, EdgeError
 from targets import Device, Network
+from targets.jetson.files import MODEL
 from targets.onnx.runtime import PROCESSOR, import_onnxruntime
 
-FILE = "model.onnx"
 PROVIDERS = {"TENSORRT-ORT": "TensorrtExecutionProvider", "CUDA": "CUDAExecutionProvider"}
 ADVICE = (
     "on a Jetson: sudo apt install nvidia-jetpack python3-libnvinfer, a virtual environment with "
@@ -50,8 +50,8 @@ def open_network(bundle: Bundle, device: str, threads: int | None) -> Network:
         device: ``auto`` or ``GPU`` for the best on the GPU; ``TENSORRT-ORT`` or ``CUDA`` for ONNX Runtime's providers;
             ``CPU`` only if asked for.
     """
-    if FILE not in bundle.files:
-        raise BundleError(f"{bundle.path}: {FILE} is missing; it was not made for the jetson target")
+    if MODEL not in bundle.files:
+        raise BundleError(f"{bundle.path}: {MODEL} is missing; it was not made for the jetson target")
     here, _, missing = devices()
     names = [place.name for place in here]
     wanted = device.upper()

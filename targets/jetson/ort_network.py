@@ -8,7 +8,7 @@ import numpy as np
 
 from edge.bundle import Bundle
 from targets.jetson.cache import engine_folder, key
-from targets.jetson.devices import FILE
+from targets.jetson.files import MODEL
 from targets.onnx.runtime import import_onnxruntime, open_session
 
 
@@ -16,7 +16,7 @@ class OnnxRuntimeNetwork:
     """See `targets.Network`."""
 
     def __init__(self, bundle: Bundle, name: str, provider: str, threads: int | None) -> None:
-        model, self.precision = bundle.files[FILE], bundle.manifest.precision
+        model, self.precision = bundle.files[MODEL], bundle.manifest.precision
         settings: dict[str, Any] = {}
         if provider == "TensorrtExecutionProvider":
             settings = _engine_settings(model, import_onnxruntime(extra="jetson").__version__, self.precision)

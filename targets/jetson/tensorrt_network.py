@@ -12,8 +12,8 @@ from edge.bundle import Bundle
 from edge.errors import DeviceUnavailable
 from targets.jetson.cache import cached_engine, forget, key
 from targets.jetson.cuda import PinnedArray, call, cuda_runtime, gpu_name
-from targets.jetson.devices import FILE
 from targets.jetson.engine import build_engine
+from targets.jetson.files import MODEL
 
 
 class TensorRTNetwork:
@@ -24,7 +24,7 @@ class TensorRTNetwork:
         self._cuda = cuda_runtime()
         gpu, self.precision = gpu_name(), bundle.manifest.precision
         self.device = f"GPU ({gpu}, TensorRT {trt.__version__})"
-        model = bundle.files[FILE]
+        model = bundle.files[MODEL]
         name = key(model, gpu, trt.__version__, self.precision)
         start = time.perf_counter()
         content, from_disk = cached_engine(name, lambda: self._build(trt, model))

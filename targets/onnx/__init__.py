@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from targets import Artefact, BuildOptions, Check, Device, Network, found_versions
+from targets import Artefact, BuildOptions, Check, Device, Network, Target, found_versions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from targets.source import SourceModel
 
 
-class ONNXTarget:
+class ONNXTarget(Target):
     """See `targets.Target`."""
 
     name = "onnx"
     precisions = ("fp32", "fp16", "int8")
+    distributions = ("onnxruntime", "onnxruntime-gpu")
     mixes_precisions = True
+    keeps_ranges = True
 
     def check(self) -> Check:
         versions, missing = found_versions({"onnxruntime": "onnx", "onnx": "export"})
@@ -42,14 +44,14 @@ class ONNXTarget:
     def layer_times(
         self, bundle: Bundle, device: str, threads: int | None, picture: np.ndarray
     ) -> list[tuple[str, str, str, float]]:
-        """What each operator takes; `edge.bench` asks a target for it that has this method."""
-        from targets.onnx.layers import layer_times
+        """See `targets.Target`; operators, by ONNX Runtime's profiler."""
+        from targets.onnx.profile import layer_times
 
         return layer_times(bundle, device, threads, picture)
 
     def kernels(self, bundle: Bundle, device: str) -> dict[str, dict[str, int]]:
         """See `targets.Target`."""
-        from targets.onnx.layers import kernels
+        from targets.onnx.profile import kernels
 
         return kernels(bundle, device)
 

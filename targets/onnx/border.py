@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from edge import command
-from quantization.layers import prelude
+from quantization.levels import prelude
 
 INPUT = "picture_u8"
 MOST_BESIDE = 0.1  # of a level: where an INT8 input may lie beside the picture's levels and still be taken for them

@@ -12,10 +12,9 @@ from quantization.layers import exits, heads, pooled
 from quantization.ranges import BEST
 from targets import Artefact, BuildOptions
 from targets.onnx.border import with_uint8_border
+from targets.onnx.files import MODEL
 from targets.onnx.runtime import import_onnxruntime
 from targets.source import SourceModel
-
-FILE = "model.onnx"
 
 
 def build(model: SourceModel, options: BuildOptions) -> Artefact:
@@ -34,7 +33,7 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
     options.say("uint8 RGB at the border")
     graph = with_uint8_border(graph, model.card.kind)
     onnx.checker.check_model(graph, full_check=True)
-    return Artefact({FILE: graph.SerializeToString()}, tools, notes | {"nodes": len(graph.graph.node)})
+    return Artefact({MODEL: graph.SerializeToString()}, tools, notes | {"nodes": len(graph.graph.node)})
 
 
 def _quantized(
@@ -55,7 +54,7 @@ def _quantized(
     kept = tuple(dict.fromkeys((*own, *options.float_layers)))
     options.say(f"INT8 by ONNX Runtime from {len(options.calibration)} pictures; in float: {', '.join(kept) or 'none'}")
     method = options.ranges or BEST[model.card.kind]
-    made = qdq.quantized(model.onnx, options.calibration, qdq.PROCESSOR, method, kept)
+    made = qdq.quantized(model, options.calibration, qdq.PROCESSOR, method, kept)
     return made, {"float_layers": list(kept), "ranges": method}
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from edge.bundle import Bundle
 from edge.errors import BundleError, DeviceUnavailable
-from targets.onnx.build import FILE
+from targets.onnx.files import MODEL
 from targets.onnx.runtime import import_onnxruntime, open_session
 
 SUFFIX = "ExecutionProvider"
@@ -52,13 +52,13 @@ def opened(bundle: Bundle, device: str, threads: int | None, profile: str = "") 
         BundleError: the bundle has no such file.
         DeviceUnavailable: the device, or with ``auto`` any, is not here or does not start.
     """
-    if FILE not in bundle.files:
-        raise BundleError(f"{bundle.path}: {FILE} is missing; it was not made for the onnx target")
+    if MODEL not in bundle.files:
+        raise BundleError(f"{bundle.path}: {MODEL} is missing; it was not made for the onnx target")
     *others, (last, provider) = _places(device)
     for name, fast in others:
         with contextlib.suppress(DeviceUnavailable):
-            return (name, *open_session(bundle.files[FILE], bundle.path, name, fast, threads, profile))
-    return (last, *open_session(bundle.files[FILE], bundle.path, last, provider, threads, profile))
+            return (name, *open_session(bundle.files[MODEL], bundle.path, name, fast, threads, profile))
+    return (last, *open_session(bundle.files[MODEL], bundle.path, last, provider, threads, profile))
 
 
 def _places(device: str) -> list[tuple[str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from targets import Artefact, BuildOptions, Check, Device, Network, found_versions
+from targets import Artefact, BuildOptions, Check, Device, Network, Target, found_versions
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from targets.source import SourceModel
 
 
-class OpenVINOTarget:
+class OpenVINOTarget(Target):
     """See `targets.Target`."""
 
     name = "openvino"
     precisions = ("fp32", "fp16", "int8")
+    distributions = ("openvino",)
     mixes_precisions = True
 
     def check(self) -> Check:
@@ -38,8 +39,7 @@ class OpenVINOTarget:
         return build(model, options)
 
     def ahead_of_time(self, device: str) -> Callable[[Bundle], Bundle]:
-        """What adds to a bundle the model compiled for a device; `edge.export --device` asks a target for it that has
-        this method. Raises EdgeError where that cannot be done here."""
+        """See `targets.Target`; for Intel's NPUs."""
         from targets.openvino.ahead import compiler
 
         return compiler(device)
@@ -52,14 +52,14 @@ class OpenVINOTarget:
     def layer_times(
         self, bundle: Bundle, device: str, threads: int | None, picture: np.ndarray
     ) -> list[tuple[str, str, str, float]]:
-        """What each layer takes; `edge.bench` asks a target for it that has this method."""
-        from targets.openvino.layers import layer_times
+        """See `targets.Target`."""
+        from targets.openvino.profile import layer_times
 
         return layer_times(bundle, device, threads, picture)
 
     def kernels(self, bundle: Bundle, device: str) -> dict[str, dict[str, int]]:
         """See `targets.Target`."""
-        from targets.openvino.layers import kernels
+        from targets.openvino.profile import kernels
 
         return kernels(bundle, device)
 

@@ -20,8 +20,8 @@ from typing import Any
 from edge import command
 from edge.bundle import Bundle
 from edge.errors import EdgeError
-from targets.openvino.build import WEIGHTS, XML
-from targets.openvino.runtime import import_openvino
+from targets.openvino.files import WEIGHTS, XML
+from targets.openvino.runtime import import_openvino, last_line
 
 GENERATIONS = {"3720": "Meteor Lake", "4000": "Lunar Lake", "5010": "Panther Lake"}
 PROGRAM_VARIABLE = "DRACO_EDGE_NPU_COMPILER"
@@ -82,12 +82,6 @@ def compiler(device: str) -> Callable[[Bundle], Bundle]:
         return Bundle.assemble(replace(bundle.manifest, notes=notes), files, bundle.path)
 
     return compiled
-
-
-def last_line(error: Exception) -> str:
-    """What OpenVINO says went wrong, without where in its source that was."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
 
 
 def _look_for_compiler() -> None:

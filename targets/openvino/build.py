@@ -19,10 +19,10 @@ from edge.errors import EdgeError
 from quantization.layers import entrances, exits, heads, left_out, pooled
 from quantization.ranges import BEST, PERCENTILE
 from targets import Artefact, BuildOptions
+from targets.openvino.files import WEIGHTS, XML
 from targets.openvino.runtime import import_nncf, import_openvino
 from targets.source import SourceModel
 
-XML, WEIGHTS = "model.xml", "model.bin"
 WEIGHTED = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 
 

@@ -10,13 +10,11 @@ import numpy as np
 from edge.bundle import Bundle
 from edge.errors import BundleError, DeviceUnavailable
 from targets.cache import cache_folder
-from targets.openvino.ahead import imported, last_line
-from targets.openvino.build import WEIGHTS, XML
+from targets.openvino.ahead import imported
+from targets.openvino.device import chosen_place, compile_settings, precision_of
+from targets.openvino.files import WEIGHTS, XML
 from targets.openvino.processor import reform
-from targets.openvino.runtime import import_openvino, plugins
-
-INTEGER = ("i8", "u8")
-SHORT_NAMES = {"f32": "fp32", "f16": "fp16", "bf16": "bf16"}
+from targets.openvino.runtime import import_openvino, last_line
 
 
 class OpenVINONetwork:
@@ -25,8 +23,8 @@ class OpenVINONetwork:
     def __init__(self, bundle: Bundle, device: str, threads: int | None) -> None:
         ov = import_openvino()
         core = ov.Core()
-        place = _place(core, device)
-        settings = _settings(bundle.manifest.precision, place, threads)
+        place = chosen_place(core, device)
+        settings = compile_settings(bundle.manifest.precision, place, threads)
         start = time.perf_counter()
         compiled = imported(core, bundle, place, settings)
         if compiled is None:
@@ -60,37 +58,6 @@ class OpenVINONetwork:
         del self._request, self._picture, self._answers
 
 
-def _place(core: Any, device: str) -> str:
-    """The device to ask OpenVINO for; only one that is here."""
-    here = core.available_devices
-    wanted = device.upper()
-    if wanted == "AUTO":
-        return "AUTO:" + ",".join(here) if len(here) > 1 else here[0]
-    if wanted not in here and not any(name.startswith(wanted + ".") for name in here):
-        raise DeviceUnavailable(
-            f"OpenVINO finds no {device} on this machine, only {', '.join(here)}: {_what_is_missing(core, wanted)}"
-            "choose one that is here with --device, or leave it out"
-        )
-    return wanted
-
-
-def _what_is_missing(core: Any, wanted: str) -> str:
-    """Why an Intel GPU or NPU is not there, and what to do; empty for devices of which nothing is known."""
-    from edge.diagnosis.intel import gpu_obstacle, npu_obstacle
-    from edge.diagnosis.machine import this_machine
-
-    look = {"GPU": gpu_obstacle, "NPU": npu_obstacle}.get(wanted.split(".", maxsplit=1)[0])
-    if look is None:
-        return ""
-    try:
-        core.get_property(wanted, "FULL_DEVICE_NAME")
-        said = ""
-    except RuntimeError as error:
-        said = last_line(error)
-    obstacle = look(this_machine(), plugins(), said)
-    return f"{obstacle.detail}; {obstacle.remedy + ', or ' if obstacle.remedy else ''}"
-
-
 def _cache() -> dict[str, Any]:
     """Where OpenVINO keeps compiled models; it checks itself that they fit, and are whole."""
     folder = cache_folder("openvino")
@@ -101,20 +68,6 @@ def _cache() -> dict[str, Any]:
     return {"CACHE_DIR": str(folder)}
 
 
-def _settings(precision: str, place: str, threads: int | None) -> dict[str, Any]:
-    settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-    if place.startswith("AUTO"):
-        settings["ENABLE_STARTUP_FALLBACK"] = False  # the first frames on another device would have other latencies
-    if place == "CPU":
-        # By default some processors compute "fp32" in bfloat16. The float layers of an INT8 model are few, and are
-        # float because they need it.
-        settings["INFERENCE_PRECISION_HINT"] = "f16" if precision == "fp16" else "f32"
-        settings["ENABLE_CPU_PINNING"] = True
-        if threads is not None:
-            settings["INFERENCE_NUM_THREADS"] = threads
-    return settings
-
-
 def _precision(compiled: Any, built: str) -> str:
     """What it computes in: the compiled model's own word for it. An NPU does not tell; it computes in what it was
     given, float in half precision."""
@@ -123,15 +76,14 @@ def _precision(compiled: Any, built: str) -> str:
     except RuntimeError:
         kernels = []
     work = [
-        k["runtimePrecision"].astype(str)
+        precision_of(k["runtimePrecision"].astype(str))
         for k in kernels
         if "layerType" in k and "runtimePrecision" in k and "Convolution" in k["layerType"].astype(str)
     ]
-    if built == "int8" and (not work or any(name in INTEGER for name in work)):
+    if built == "int8" and (not work or "int8" in work):
         return "int8"
     try:
         hint = compiled.get_property("INFERENCE_PRECISION_HINT")
     except RuntimeError:
         return "fp16"
-    name = hint.get_type_name() if hasattr(hint, "get_type_name") else str(hint)
-    return SHORT_NAMES.get(name, name)
+    return precision_of(hint.get_type_name() if hasattr(hint, "get_type_name") else str(hint))

@@ -30,6 +30,12 @@ def plugins() -> list[str]:
     return sorted(place.name for place in libraries.glob("*_plugin.so"))
 
 
+def last_line(error: Exception) -> str:
+    """What OpenVINO says went wrong, without where in its source that was."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
 def import_nncf() -> ModuleType:
     """The `nncf` package; the only way in which this project imports it.
 

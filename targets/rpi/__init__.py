@@ -6,18 +6,19 @@ import contextlib
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
-from targets import Artefact, BuildOptions, Check, Device, Network, found_versions
+from targets import Artefact, BuildOptions, Check, Device, Network, Target, found_versions
 
 if TYPE_CHECKING:
     from edge.bundle import Bundle
     from targets.source import SourceModel
 
 
-class RaspberryPiTarget:
+class RaspberryPiTarget(Target):
     """See `targets.Target`."""
 
     name = "rpi"
     precisions = ("fp32", "fp16", "int8")
+    distributions = ("ai-edge-litert", "tflite-runtime")
 
     def check(self) -> Check:
         builders, missing_builders = found_versions({"litert-torch": "export-rpi", "ai-edge-quantizer": "export-rpi"})
@@ -38,7 +39,7 @@ class RaspberryPiTarget:
 
         return LiteRTNetwork(bundle, device, threads)
 
-    def kernels(self, bundle: Bundle, _device: str) -> dict[str, dict[str, int]]:
+    def kernels(self, bundle: Bundle, device: str) -> dict[str, dict[str, int]]:
         """See `targets.Target`; what LiteRT runs is what stands in the file."""
         from targets.rpi.flatbuffer import kernels
         from targets.rpi.network import FILE

@@ -5,7 +5,7 @@ Four things are prepared here, none of which changes what the float model comput
 - pictures go in and maps come out with the channel last, so that the converter leaves no TRANSPOSE;
 - the maximum over the whole picture becomes a max pooling (REDUCE_MAX has no INT8 form in the quantizer);
 - a scale and a shift that come before anything else are taken out: an INT8 input has a scale and a zero of its own,
-  which is moved to one of the picture's levels (`quantization.layers.on_levels`);
+  which is moved to one of the picture's levels (`quantization.levels.on_levels`);
 - each channel of a grid model's outputs is moved and scaled to [-1, 1). An INT8 tensor has one scale for all of its
   channels, and density, colour and shift of a cell have very different ranges; folded into the last layer's weights,
   every channel gets all 256 steps, and the runner undoes it where it leaves INT8 anyway. The airlight, on which every
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from edge import coefficients
 from edge.errors import EdgeError
-from quantization.layers import on_levels
+from quantization.levels import on_levels
 
 # Where a coefficient stops to matter (see edge.coefficients.decode): below the least density the gain is 1 to a
 # quarter of a grey level; above the most it is clipped, and so are tint and shift beyond theirs.

@@ -21,9 +21,9 @@ from edge import coefficients, export
 from edge.bundle import Bundle
 from edge.errors import EdgeError
 from quantization import qdq, sensitivity
-from quantization.calibration import made_set
+from quantization.calibration import folder_set, made_set
 from quantization.control import LayerLoss, Loss, controlled, ranked
-from quantization.layers import entrances, exits, heads, layers, left_out, on_levels, prelude, put_on_levels
+from quantization.layers import entrances, exits, heads, layers, left_out
 from targets.source import METADATA_KEY, ModelCard, SourceModel
 
 WIDTH, HEIGHT = 40, 30
@@ -74,6 +74,35 @@ def source(tmp_path_factory) -> SourceModel:
 
 
 @pytest.fixture(scope="module")
+def frame(tmp_path_factory) -> SourceModel:
+    """Two layers that leave every frame as it is; ``outer`` has weights a thousand times those that matter."""
+    inner = np.zeros((4, 3, 3, 3))
+    inner[[0, 1, 2, 3], [0, 0, 1, 2], 1, 1] = 1e-6, 1, 1, 1
+    outer = np.zeros((3, 4, 3, 3))
+    outer[:, 0, 1, 1] = 1000
+    outer[[0, 1, 2], [1, 2, 3], 1, 1] = 1
+    tensors = {
+        "inner.weight": inner, "inner.bias": np.zeros(4), "outer.weight": outer, "outer.bias": np.zeros(3),
+        "zero": np.array(0), "one": np.array(1),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("Conv", ["picture", "inner.weight", "inner.bias"], ["a"], "n1", pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["a"], ["b"], "n2"),
+        helper.make_node("Conv", ["b", "outer.weight", "outer.bias"], ["c"], "n3", pads=[1, 1, 1, 1]),
+        helper.make_node("Clip", ["c", "zero", "one"], ["clear"], "n4"),
+    ]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, 48, 64]) for name in ("picture", "clear")]
+    stored = [numpy_helper.from_array(value.astype(np.float32), name) for name, value in tensors.items()]
+    graph = helper.make_graph(nodes, "two", ends[:1], ends[1:], stored)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    card = ModelCard("two", "frame", 64, 48, 223, 1, "0" * 64)
+    helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+    path = tmp_path_factory.mktemp("two") / "two.onnx"
+    onnx.save(model, path)
+    return SourceModel.read(path)
+
+
+@pytest.fixture(scope="module")
 def setting(source):
     options = targets.BuildOptions("int8", made_set(WIDTH, HEIGHT, "grid", 6))
     plain = export.assembled(source, targets.load("onnx"), targets.BuildOptions("fp32"))
@@ -108,62 +137,6 @@ def test_the_last_thin_layers_are_those_after_the_last_enlargement():
     assert exits(full) == ()  # after its last enlargement comes most of its work
 
 
-@pytest.mark.parametrize("ends", [(-1.0, 1.0), (0.0, 1.0), (-0.5, 0.5), (-2.0, 1.0), (-0.3, 2.7)])
-def test_around_a_zero_that_is_a_level_8_bits_hold_every_level(ends):
-    black, white, moved = on_levels(*ends)
-    scale = (white - black) / 255
-    stored = np.linspace(black, white, 256) / scale + round(-black / scale)
-
-    assert np.abs(stored - np.arange(256)).max() < 1e-9
-    assert abs(moved) <= scale / 2 + 1e-12
-    assert (black + moved, white + moved) == pytest.approx(ends)
-
-
-def test_putting_the_picture_on_levels_leaves_the_answer_as_it_was_within_the_border():
-    model = onnx.load(export.SHIPPED["edge"])
-    picture = np.random.default_rng(0).random((1, 3, 120, 160)).astype(np.float32)
-    before = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"picture": picture})
-    assert (prelude(model).black, prelude(model).white) == (-1.0, 1.0)
-    put_on_levels(model)
-    after = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"picture": picture})
-
-    assert prelude(model).white == pytest.approx(127 * 2 / 255)
-    assert {i.name for i in model.graph.initializer} <= {name for node in model.graph.node for name in node.input}
-    for ours, theirs in zip(after, before, strict=True):
-        assert np.abs(ours - theirs).max() < 0.02  # zeros beyond the border stand for half a level more
-        assert np.abs(ours - theirs).mean() < 1e-3
-
-
-def test_a_constant_that_others_take_too_stays_for_them_as_it_was(source):
-    model = onnx.load(source.onnx)
-    for node in model.graph.node[:1]:
-        node.input[0] = "centred"
-        node.input.append("good.bias")
-    model.graph.node.insert(0, helper.make_node("Sub", ["picture", "half"], ["centred"], "n0"))
-    mean = next(node for node in model.graph.node if node.name == "n7")
-    mean.input[0] = "b"
-    model.graph.initializer.append(numpy_helper.from_array(np.float32(0.5), "half"))
-    model.graph.initializer.append(numpy_helper.from_array(np.zeros(8, np.float32), "good.bias"))
-    for name in ("half", "good.bias"):
-        model.graph.node.append(helper.make_node("Identity", [name], [f"{name} too"], f"{name} taken"))
-    put_on_levels(model)
-
-    stored = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
-    assert stored["half"] == np.float32(0.5) and not stored["good.bias"].any()
-    assert prelude(model).black == pytest.approx(-128 / 255)
-    weights = stored["good.weight"].astype(np.float64)
-    np.testing.assert_allclose(
-        stored[model.graph.node[1].input[2]], weights.sum((1, 2, 3)) * 0.5 / 255, rtol=1e-4, atol=1e-6
-    )
-
-
-def test_a_model_that_takes_the_picture_as_it_is_stays_as_it_is(source):
-    model = onnx.load(source.onnx)
-    put_on_levels(model)
-    assert model == onnx.load(source.onnx)
-    assert prelude(model).nodes == () and prelude(model).tensor == "picture"
-
-
 def test_an_addition_is_float_only_when_all_that_it_adds_is(source):
     model = onnx.load(source.onnx)
 
@@ -190,6 +163,16 @@ def test_the_layer_with_an_outlier_is_ranked_first(source, setting):
     assert {loss.layer for loss in losses} == {"good", "bad", "after"}
     assert losses[0].layer in ("bad", "after")  # the tensor between the two is what does not fit into INT8
     assert losses[0].agreement_db < losses[-1].agreement_db - 3
+
+
+def test_layers_of_a_frame_model_are_ranked_too(frame, pairs):
+    options = targets.BuildOptions("int8", folder_set(pairs / "clear", 64, 48, "frame"))
+    plain = export.assembled(frame, targets.load("onnx"), targets.BuildOptions("fp32"))
+    loss = Loss(plain, "CPU", export.measured_pairs(pairs)[0])
+    losses = ranked(frame, targets.load("onnx"), options, loss, export.assembled)
+
+    assert [loss.layer for loss in losses] == ["outer", "inner"]
+    assert losses[0].kept_drop_db > 10 > abs(losses[1].kept_drop_db)
 
 
 @pytest.fixture
@@ -224,8 +207,7 @@ def test_layers_that_the_target_keeps_in_float_are_not_ranked(imagined, tmp_path
 def test_control_tries_no_layer_that_the_target_keeps_in_float(imagined):
     _, target, loss, build = imagined
     ranking = [LayerLoss(name, "MatMul", 1, 1, 50.0, 0.0, 0.0) for name in ("own", "bad", "good")]
-    options = targets.BuildOptions("int8", max_drop_db=0.5)
-    found = controlled(None, target, options, loss, build, lambda: ranking)
+    found = controlled(None, target, targets.BuildOptions("int8"), 0.5, loss, build, lambda: ranking)
     assert [layer.layer for layer in found.float_layers] == ["bad"]
     assert found.builds == 2  # nothing in float beside its own, and the first of those that can be put there
 
@@ -235,10 +217,10 @@ def test_control_sees_what_clear_pictures_lose(imagined):
     _, target, _, build = imagined
     ranking = [LayerLoss("bad", "MatMul", 1, 1, 50.0, 0.0, 3.0)]
     spoilt = SimpleNamespace(of=lambda bundle, device: (50.0, 0.0, 0.0 if "bad" in bundle.kept else 3.0))
-    options = targets.BuildOptions("int8", max_drop_db=2.4)
-    found = controlled(None, target, options, spoilt, build, lambda: ranking)
+    options = targets.BuildOptions("int8")
+    found = controlled(None, target, options, 2.4, spoilt, build, lambda: ranking)
     assert [layer.layer for layer in found.float_layers] == ["bad"]
-    found = controlled(None, target, replace(options, max_drop_db=2.6), spoilt, build, lambda: ranking)
+    found = controlled(None, target, options, 2.6, spoilt, build, lambda: ranking)
     assert found.float_layers == () and found.drop_db == 2.5
 
 
@@ -265,7 +247,7 @@ def test_control_leaves_the_fewest_layers_in_float(source, setting, monkeypatch)
         return apart(export.assembled(source, target, replace(options, float_layers=kept)), "CPU")[1]
 
     limit = (lost() + lost(losses[0].layer, losses[1].layer)) / 2
-    found = controlled(source, target, replace(options, max_drop_db=limit), loss, export.assembled, lambda: losses)
+    found = controlled(source, target, options, limit, loss, export.assembled, lambda: losses)
 
     names = [layer.layer for layer in found.float_layers]
     assert found.drop_db <= limit
@@ -280,7 +262,7 @@ def test_nothing_goes_to_float_where_int8_is_good_enough(source, setting):
     def rank() -> list:
         raise AssertionError("not asked for")
 
-    found = controlled(source, targets.load("onnx"), replace(options, max_drop_db=90.0), loss, export.assembled, rank)
+    found = controlled(source, targets.load("onnx"), options, 90.0, loss, export.assembled, rank)
 
     assert found.float_layers == ()
     assert found.builds == 1
@@ -294,7 +276,8 @@ def test_a_limit_that_cannot_be_met_is_refused_with_the_best_found(source, setti
         controlled(
             source,
             targets.load("onnx"),
-            replace(options, max_drop_db=0.1),
+            options,
+            0.1,
             loss,
             export.assembled,
             lambda: rank(source, setting),
@@ -314,6 +297,17 @@ def test_export_says_in_the_manifest_what_stayed_float(source, tmp_path, capsys)
     for layer in notes["float_layers"]:
         assert f"{layer['layer']} stays float" in said
     json.dumps(notes)
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+def test_what_a_frame_model_may_lose_is_held_too(frame, pairs, tmp_path, target):
+    out = tmp_path / "controlled"
+    call = ["--model", frame.onnx, "--target", target, "--max-drop", 0.5, "--calibration", pairs / "clear"]
+    assert export.main([str(argument) for argument in (*call, "--data", pairs, "--out", out)]) == 0
+
+    notes = Bundle.read(out).manifest.notes
+    assert "outer" in notes["float_layers"]
+    assert notes["accuracy_control"]["drop_db"] <= 0.5
 
 
 @pytest.fixture
@@ -370,7 +364,7 @@ def test_sensitivity_refuses_a_target_whose_layers_cannot_be_told_apart(capsys):
 def test_the_error_that_is_left_is_zero_on_average_where_there_is_haze(source, setting, scheme):
     pictures = setting[0].calibration
     kept = heads(onnx.load(source.onnx))
-    model = qdq.quantized(source.onnx, pictures, scheme, float_layers=kept)
+    model = qdq.quantized(source, pictures, scheme, float_layers=kept)
 
     sessions = [
         onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])

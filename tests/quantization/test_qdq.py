@@ -67,6 +67,6 @@ def test_the_same_pictures_give_the_same_bytes(grid_source):
     def made() -> bytes:
         qdq._prepared.cache_clear()
         again = made_set(40, 30, "grid", 6)
-        return qdq.quantized(grid_source.onnx, again, qdq.PROCESSOR).SerializeToString(deterministic=True)
+        return qdq.quantized(grid_source, again, qdq.PROCESSOR).SerializeToString(deterministic=True)
 
     assert made() == made()

@@ -14,7 +14,7 @@ from quantization.calibration import made_set
 from targets import BuildOptions
 from targets.jetson import TARGET
 from targets.jetson.cache import cached_engine, forget, key
-from targets.jetson.devices import FILE
+from targets.jetson.files import MODEL
 from targets.jetson.ort_network import OnnxRuntimeNetwork
 
 onnx = pytest.importorskip("onnx")
@@ -73,7 +73,7 @@ def int8_bundle(residual_source, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def graph(int8_bundle):
-    return onnx.load_from_string(Bundle.read(int8_bundle).files[FILE]).graph
+    return onnx.load_from_string(Bundle.read(int8_bundle).files[MODEL]).graph
 
 
 def test_every_zero_point_is_zero_and_int8(graph):
@@ -120,7 +120,7 @@ def test_float_artefacts_are_the_float_model(residual_source, precision):
 
     artefact = TARGET.build(residual_source, BuildOptions(precision))
     picture = next(iter(made_set(40, 30, "grid", 1)))
-    ours = ReferenceEvaluator(onnx.load_from_string(artefact.files[FILE])).run(None, {"picture_u8": picture[None]})
+    ours = ReferenceEvaluator(onnx.load_from_string(artefact.files[MODEL])).run(None, {"picture_u8": picture[None]})
     unit = (picture.transpose(2, 0, 1)[None] / 255).astype(np.float32)
     cell, airlight = ReferenceEvaluator(str(residual_source.onnx)).run(None, {"picture": unit})
     assert np.allclose(ours[0], cell.transpose(0, 2, 3, 1), atol=1e-4)

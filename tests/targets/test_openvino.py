@@ -8,7 +8,7 @@ from edge.bundle import Bundle
 from edge.dehazer import Dehazer
 from edge.errors import DeviceUnavailable, EdgeError
 from targets.openvino import TARGET, ahead
-from targets.openvino.build import WEIGHTS, XML
+from targets.openvino.files import WEIGHTS, XML
 from targets.openvino.runtime import import_openvino
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)

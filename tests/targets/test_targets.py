@@ -1,5 +1,6 @@
 """What every target promises, and that one of another package can join."""
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -114,7 +115,7 @@ def test_the_picture_is_int8s_own_input_as_it_is():
         taken = node.output[0]
     assert steps == ["Transpose", "DequantizeLinear", "Conv"]
 
-    alone = qdq.quantized(source.onnx, calibration, qdq.PROCESSOR, "percentile", built.notes["float_layers"])
+    alone = qdq.quantized(source, calibration, qdq.PROCESSOR, "percentile", built.notes["float_layers"])
     picture = np.random.default_rng(1).integers(0, 256, (120, 160, 3), np.uint8)
     (cell, _) = onnxruntime.InferenceSession(built.files["model.onnx"]).run(None, {"picture_u8": picture[None]})
     given = (picture.transpose(2, 0, 1)[None] / 255).astype(np.float32)
@@ -202,8 +203,8 @@ def test_a_runtime_that_is_not_installed_is_named_with_its_extra(openvino_bundle
 
 
 FOREIGN = """
-from targets import Check
-class Mirror:
+from targets import Check, Target
+class Mirror(Target):
     name, precisions = "mirror", ("fp32",)
     def check(self): return Check("mirror", True, True, {}, (), ())
     def build(self, model, options): raise SystemExit("not today")
@@ -212,15 +213,52 @@ TARGET = Mirror()
 """
 
 
-def test_a_target_of_another_package_is_found_by_its_entry_point(tmp_path):
-    (tmp_path / "mirror_target.py").write_text(FOREIGN)
-    info = tmp_path / "mirror_target-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mirror-target\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text("[draco_edge.targets]\nmirror = mirror_target:TARGET\n")
-    code = (
-        "import sys; sys.path.append(sys.argv[1]); import targets\n"
-        "print(targets.names()[-1], targets.load('mirror').name)"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+@pytest.fixture
+def foreign(tmp_path):
+    """Run Python where another package's target is installed: `foreign(its source, code)`."""
+
+    def run(source: str, code: str) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "mirror_target.py").write_text(source)
+        info = tmp_path / "mirror_target-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mirror-target\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text("[draco_edge.targets]\nmirror = mirror_target:TARGET\n")
+        path = f"import sys; sys.path.append(sys.argv[1]); import targets\n{code}"
+        return subprocess.run([sys.executable, "-c", path, str(tmp_path)], capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_a_target_of_another_package_is_found_by_its_entry_point(foreign):
+    done = foreign(FOREIGN, "print(targets.names()[-1], targets.load('mirror').name)")
     assert done.stdout.split() == ["mirror", "mirror"], done.stderr
+
+
+def test_what_a_target_does_not_define_has_a_default(foreign):
+    done = foreign(
+        FOREIGN,
+        "t = targets.load('mirror')\n"
+        "print(t.kernels(None, 'CPU'), t.layer_times(None, 'CPU', None, None), t.distributions, t.export_device)\n"
+        "print(t.built_on_board, t.mixes_precisions, t.keeps_ranges)\n"
+        "t.ahead_of_time('NPU')",
+    )
+    assert done.stdout.splitlines() == ["{} [] () auto", "False False False"]
+    assert "the mirror target compiles for no device ahead of time" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        (FOREIGN.replace("(Target)", ""), "target mirror of mirror_target:TARGET is not derived from targets.Target"),
+        (FOREIGN.replace("def build", "def make"), "does not load: .*abstract.*build"),
+        (FOREIGN.replace("name, precisions", "name, _"), "does not load: .*abstract.*precisions"),
+        ("import no_such_runtime", "does not load: No module named 'no_such_runtime'"),
+    ],
+)
+def test_a_target_that_does_not_keep_the_contract_is_told_in_one_line(foreign, source, says):
+    done = foreign(
+        source,
+        "from edge.errors import EdgeError\ntry: targets.load('mirror')\nexcept EdgeError as error: print(error)",
+    )
+    (line,) = done.stdout.splitlines()
+    assert re.search(says, line), line

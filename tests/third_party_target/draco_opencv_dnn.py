@@ -9,15 +9,16 @@ import numpy as np
 
 from edge.bundle import Bundle
 from edge.errors import DeviceUnavailable
-from targets import Artefact, BuildOptions, Check, Device
+from targets import Artefact, BuildOptions, Check, Device, Target
 from targets.source import SourceModel
 
 FILE = "model.onnx"
 
 
-class OpenCVTarget:
+class OpenCVTarget(Target):
     name = "opencv-dnn"
     precisions = ("fp32",)
+    distributions = ("opencv-python-headless", "opencv-python")
 
     def check(self) -> Check:
         place = (Device("CPU", "OpenCV's dnn module"),)

@@ -18,7 +18,8 @@ from edge.streams.controls import Controls
 from edge.streams.events import Events
 from edge.streams.faults import PortTaken
 from edge.streams.intake import IntakeOptions
-from edge.streams.preview import MOST_CLIENTS, Address, Preview
+from edge.streams.preview import Address, Preview
+from edge.streams.server import MOST_CLIENTS
 from edge.streams.sinks import make_sink
 from edge.streams.sources import make_source
 from edge.streams.spec import parse_sink, parse_source
@@ -167,7 +168,7 @@ def test_a_taken_port_has_a_name(shown):
 
 
 def test_clients_are_bounded_and_slow_ones_are_hung_up_on(shown, monkeypatch):
-    monkeypatch.setattr("edge.streams.preview.REQUEST_S", 0.5)
+    monkeypatch.setattr("edge.streams.server.REQUEST_S", 0.5)
     slow = []
     for _ in range(3 * MOST_CLIENTS):
         client = socket.create_connection(("127.0.0.1", shown.port), timeout=5)

@@ -8,8 +8,8 @@ from statistics import median
 import numpy as np
 
 from edge.bundle import Bundle
-from targets.openvino.build import WEIGHTS, XML
-from targets.openvino.network import INTEGER, SHORT_NAMES, _place, _settings
+from targets.openvino.device import chosen_place, compile_settings, precision_of
+from targets.openvino.files import WEIGHTS, XML
 from targets.openvino.processor import reform
 from targets.openvino.runtime import import_openvino
 
@@ -32,10 +32,10 @@ def layer_times(
     """
     ov = import_openvino()
     core = ov.Core()
-    place = _place(core, device)
+    place = chosen_place(core, device)
     model = core.read_model(bundle.files[XML], bundle.files[WEIGHTS])
     reform(model, place)
-    settings = {**_settings(bundle.manifest.precision, place, threads), "PERF_COUNT": True}
+    settings = {**compile_settings(bundle.manifest.precision, place, threads), "PERF_COUNT": True}
     request = core.compile_model(model, place, settings).create_infer_request()
     times: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     for _ in range(RUNS + 3):
@@ -51,16 +51,15 @@ def layer_times(
 def kernels(bundle: Bundle, device: str) -> dict[str, dict[str, int]]:
     """Precision to kind of layer to how many of them, from the compiled model; what only moves data is not counted."""
     core = import_openvino().Core()
-    place = _place(core, device)
+    place = chosen_place(core, device)
     model = core.read_model(bundle.files[XML], bundle.files[WEIGHTS])
     reform(model, place)
-    compiled = core.compile_model(model, place, _settings(bundle.manifest.precision, place, 1))
+    compiled = core.compile_model(model, place, compile_settings(bundle.manifest.precision, place, 1))
     found: dict[str, Counter[str]] = {}
     for operation in compiled.get_runtime_model().get_ops():
         told = operation.get_rt_info()
         kind = told["layerType"].astype(str) if "layerType" in told else operation.get_type_name()
         if kind not in NO_WORK and "runtimePrecision" in told:
-            precision = told["runtimePrecision"].astype(str)
-            precision = "int8" if precision in INTEGER else SHORT_NAMES.get(precision, precision)
+            precision = precision_of(told["runtimePrecision"].astype(str))
             found.setdefault(precision, Counter())[kind] += 1
     return {precision: dict(sorted(counts.items())) for precision, counts in sorted(found.items())}

@@ -1,0 +1,3 @@
+"""Names of a bundle's files for a Jetson."""
+
+MODEL = "model.onnx"

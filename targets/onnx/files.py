@@ -1,0 +1,3 @@
+"""Names of a bundle's files for ONNX Runtime."""
+
+MODEL = "model.onnx"

@@ -1,0 +1,3 @@
+"""Names of a bundle's files for OpenVINO."""
+
+XML, WEIGHTS = "model.xml", "model.bin"
