@@ -140,6 +140,7 @@ def _answers(source: Path, model: Any, pictures: Iterable[np.ndarray]) -> Iterat
     onnxruntime = import_onnxruntime(extra="export")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.add_session_config_entry("session.x64quantprecision", "1")  # as `targets.onnx.runtime.open_session`
     sessions = [
         onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         for file in (source, model.SerializeToString())

@@ -1,8 +1,8 @@
-"""The same network in the form that OpenVINO computes fastest on an x86 processor, made when a model is loaded.
+"""The same network in the form that OpenVINO computes best on an x86 processor, made when a model is loaded.
 
 Three operations take there several times what their arithmetic costs: enlarging bilinearly, averaging few channels, and
-a pixel shuffle of few channels. Other devices have kernels of their own for them, so what a bundle holds stays as it
-was exported.
+a pixel shuffle of few channels. And some processors clip sums of INT8 products (`targets.openvino.saturation`). Other
+devices have kernels of their own, so what a bundle holds stays as it was exported.
 """
 
 from __future__ import annotations
@@ -12,12 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from targets.openvino import saturation
+
 TAPS = np.array([0.25, 0.75, 0.75, 0.25], np.float32)
 FEW = 16  # channels, of which a convolution with all others costs nothing more
 
 
 def reform(model: Any, place: str) -> None:
-    """Replace in an `openvino.Model` what a processor computes faster otherwise; the answers stay the same.
+    """Replace in an `openvino.Model` what a processor computes faster otherwise, the answers staying the same, and
+    INT8 weights whose products it would clip.
 
     Args:
         place: the device that it is compiled for; for others than an x86 processor nothing changes, nor does a model
@@ -29,6 +32,8 @@ def reform(model: Any, place: str) -> None:
         for operation in model.get_ordered_ops():
             if operation.get_type_name() == kind:
                 form(operation)
+    if not saturation.has_vnni():
+        saturation.fit(model)
 
 
 def _enlarge_by_convolution(enlargement: Any) -> None:
