@@ -232,7 +232,7 @@ def _export(
         )
     _look_at_clear_pictures(fidelity, options)
     notes = {**draft.manifest.notes, **_int8_facts(model, target, draft)}
-    accuracy: dict[str, Any] = {**fidelity.to_json(), **golden_accuracy}
+    accuracy: Any = {**fidelity.to_json(), **golden_accuracy}
     if hasattr(target, "export_device") and computed_in != options.precision:  # half precision is the board's own
         accuracy["computed_in"] = computed_in
     manifest = replace(draft.manifest, golden=goldens, accuracy=accuracy, notes=notes)
