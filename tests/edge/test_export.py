@@ -279,6 +279,35 @@ def test_what_cannot_be_done_is_told_in_one_line(python, tmp_path, arguments, st
     assert not (tmp_path / "b").exists()
 
 
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"kind": "blob"}, "kind is 'blob', not grid or frame"),
+        ({"width": 0}, "width is 0, not 1 to 16384"),
+        ({"height": "30"}, "height is '30', not a whole number"),
+        ({"macs": None}, "macs is None, not a whole number"),
+        ({"layers": 3}, "'layers' is not known"),
+        ({"coefficients": "gain-bias/1"}, "its coefficients have the form 'gain-bias/1'"),
+    ],
+)
+def test_a_model_whose_card_is_wrong_is_told_with_the_command_that_makes_it_again(
+    grid_source, tmp_path, monkeypatch, change, told
+):
+    import onnx
+
+    from targets.source import METADATA_KEY
+
+    model = onnx.load(grid_source.onnx)
+    card = json.loads(grid_source.card.to_json()) | change
+    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(card)})
+    onnx.save(model, tmp_path / "mine.onnx")
+    monkeypatch.setattr(export, "_export", lambda *_: pytest.fail("the long work began"))
+    with pytest.raises(EdgeError) as error:
+        export.main(["--model", str(tmp_path / "mine.onnx"), "--out", str(tmp_path / "b")])
+    assert str(error.value).startswith(f"{tmp_path / 'mine.onnx'}: ") and told in str(error.value)
+    assert "python -m training.export_onnx makes the file again" in str(error.value)
+
+
 def test_a_folder_that_is_no_bundle_is_left_alone(grid_source, pairs, tmp_path):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "mine.jpg").write_bytes(b"dear to me")
