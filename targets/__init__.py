@@ -123,7 +123,8 @@ class Target(Protocol):
     """One kind of board or runtime.
 
     A target whose INT8 artefacts can keep some layers in float (`BuildOptions.float_layers`) says so with an
-    attribute ``mixes_precisions = True``. One that can compile for a device ahead of time has a method
+    attribute ``mixes_precisions = True``. One that has quantizers beside its own (`BuildOptions.quantizer`) names them
+    in an attribute ``quantizers``. One that can compile for a device ahead of time has a method
     ``ahead_of_time(device)``, which gives a function from a bundle to the bundle with what was compiled in it.
     One whose runtime tells what its kernels compute in has a method ``kernels(bundle, device)``: precision to operator
     to how many of them, as they really run (``{"int8": {"Convolution": 40}, "fp32": {"Convolution": 2}}``).

@@ -19,6 +19,7 @@ class ONNXTarget:
     name = "onnx"
     precisions = ("fp32", "fp16", "int8")
     mixes_precisions = True
+    quantizers = ("inc",)
 
     def check(self) -> Check:
         versions, missing = found_versions({"onnxruntime": "onnx", "onnx": "export"})

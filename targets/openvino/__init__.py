@@ -21,6 +21,7 @@ class OpenVINOTarget:
     name = "openvino"
     precisions = ("fp32", "fp16", "int8")
     mixes_precisions = True
+    quantizers = ("inc",)
 
     def check(self) -> Check:
         versions, missing = found_versions({"openvino": "openvino", "nncf": "export", "onnx": "export"})

@@ -264,7 +264,12 @@ def test_a_broken_artefact_is_refused(grid_source, pairs, tmp_path, monkeypatch)
         (["--size", "640x480"], 1, "leave --size out"),
         (["--precision", "fp32", "--calibration", "."], 1, "--calibration is for --precision int8"),
         (["--calibration", "tests"], 1, "no pictures"),
-        (["--quantizer", "magic"], 1, "magic"),
+        (["--quantizer", "magic"], 1, "no quantizer 'magic'; choose inc, or leave --quantizer out"),
+        (["--target", "jetson", "--quantizer", "inc"], 1, "no quantizer 'inc'; leave --quantizer out"),
+        (["--precision", "fp32", "--quantizer", "inc"], 1, "--quantizer is for --precision int8 only"),
+        (["--precision", "fp16", "--ranges", "minmax"], 1, "--ranges is for --precision int8 only"),
+        (["--quantizer", "inc", "--max-drop", "0.1"], 1, "leave it or --max-drop out"),
+        (["--quantizer", "inc", "--ranges", "minmax"], 1, "leave --ranges out"),
         (["--data", "nowhere"], 1, "nowhere does not exist"),
         (["--target", "toaster"], 2, "toaster"),
         (["--precision", "int4"], 2, "int4"),
@@ -277,6 +282,22 @@ def test_what_cannot_be_done_is_told_in_one_line(python, tmp_path, arguments, st
     assert done.returncode == status
     assert says in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--quantizer", "magic"],
+        ["--quantizer", "inc", "--max-drop", "0.1"],
+        ["--quantizer", "inc", "--ranges", "minmax"],
+        ["--precision", "fp32", "--quantizer", "inc"],
+        ["--precision", "fp16", "--ranges", "minmax"],
+    ],
+)
+def test_what_does_not_go_together_is_told_before_any_work(monkeypatch, arguments):
+    monkeypatch.setattr(export, "measured_pairs", lambda *_: pytest.fail("the work began"))
+    with pytest.raises(EdgeError, match=r"leave .* out$"):
+        export.main(arguments)
 
 
 @pytest.mark.parametrize(
