@@ -156,7 +156,9 @@ def test_the_manifest_and_the_terminal_tell_whether_int8_is_faster(int8):
     pace = Bundle.read(path).manifest.notes["pace"]
 
     assert pace["low"] <= pace["to_fp32"] <= pace["high"]
-    assert pace["recommended"] == ("int8" if pace["high"] < 1 else "fp32")
+    faster = "int8" if pace["high"] < 1 else "fp32"
+    assert pace["recommended"] == (None if pace["marks"] else faster)
+    assert all(mark in done.stderr for mark in pace["marks"])
     assert f"INT8 takes {pace['to_fp32']:.2f}" in done.stderr
     assert ("take --precision fp32" in done.stderr) == (pace["recommended"] == "fp32")
 
