@@ -110,7 +110,7 @@ def speed(model: SourceModel, _args: argparse.Namespace) -> Iterator[str]:
         pace = paired(target, export.assembled(model, target, targets.BuildOptions("fp32")), int8, "CPU")
         yield (
             f"| {name} | {pace.fp32_ms:.2f} ms | {pace.int8_ms:.2f} ms | {pace.to_fp32:.2f} ({pace.low:.2f} to "
-            f"{pace.high:.2f}) | {pace.recommended} |\n"
+            f"{pace.high:.2f}) | {pace.recommended or '; '.join(pace.marks)} |\n"
         )
     yield f"\nOn {this_machine().processor}.\n"
 

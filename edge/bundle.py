@@ -20,8 +20,9 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any, Literal, TypedDict
 
+from edge import typed
 from edge.errors import BundleError
 
 SCHEMA = 1
@@ -29,6 +30,59 @@ MANIFEST = "manifest.json"
 SEAL = "manifest.sha256"
 SIGNATURE = "signature.json"
 LARGEST_BYTES = 512 * 2**20
+
+Kind = Literal["grid", "frame"]
+Side = Annotated[int, range(1, 16385)]  # of a picture, in pixels
+
+
+class Model(TypedDict, total=False):
+    """What a bundle was made from, as `targets.source.ModelCard` says it; macs are those of all looks at a frame."""
+
+    name: str
+    parameters: int
+    macs: int
+    checkpoint_sha256: str
+    coefficients: str
+    mirrored: bool
+
+
+class _Size(TypedDict):
+    width: Side
+    height: Side
+
+
+class Input(_Size, total=False):
+    """What the network takes: size, colour (``RGB``), layout (``NHWC``), dtype (``uint8``) and range ([0, 255])."""
+
+    colour: str
+    layout: str
+    dtype: str
+    range: list[float]
+
+
+class Accuracy(TypedDict, total=False):
+    """What export measured against the float checkpoint: see `edge.fidelity`."""
+
+    data: str
+    pictures: int
+    psnr_db: float
+    ssim: float
+    psnr_drop_db: float
+    ssim_drop: float
+    kept_psnr_db: float
+    kept_psnr_drop_db: float
+    agreement_db: float
+    largest_error: int
+    golden_agreement_db: float
+    golden_largest_error: int
+    computed_in: str
+
+
+class Entry(TypedDict):
+    """What a file of the bundle has to be."""
+
+    bytes: int
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -53,32 +107,29 @@ class Manifest:
     Attributes:
         name: for people, for example ``edge-m-openvino-int8``.
         kind: ``grid`` or ``frame``.
-        model: name, parameters, macs, checkpoint_sha256 and coefficients of the model.
         target, precision: what it was built for, and in what arithmetic.
-        input: width, height, colour (``RGB``), layout (``NHWC``), dtype (``uint8``), range ([0, 255]).
         outputs: a list of name, shape, dtype and range.
-        files: file name to ``{"bytes": int, "sha256": hex}``, of every file but the manifest, seal and signature.
+        files: by name, every file but the manifest, seal and signature.
         golden: frames with their expected answers.
         tools: tool name to version.
         calibration: None, or source, pictures and sha256 of what INT8 was calibrated on.
-        accuracy: None, or what export measured against the float checkpoint: pictures, psnr_db, ssim,
-            psnr_drop_db, ssim_drop, agreement_db, largest_error, the last two also for the golden frames.
+        accuracy: None where it was not measured.
         notes: the target's own facts; of INT8 artefacts ``kernels``, what the runtime says they compute in (precision
             to operator to count), and ``pace``, the time against float32 on the exporting machine (`edge.pace.Pace`).
     """
 
     name: str
-    kind: str
-    model: Mapping[str, Any]
+    kind: Kind
+    model: Model
     target: str
     precision: str
-    input: Mapping[str, Any]
+    input: Input
     outputs: tuple[Mapping[str, Any], ...]
-    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    files: Mapping[str, Entry] = field(default_factory=dict)
     golden: tuple[Golden, ...] = ()
     tools: Mapping[str, str] = field(default_factory=dict)
     calibration: Mapping[str, Any] | None = None
-    accuracy: Mapping[str, Any] | None = None
+    accuracy: Accuracy | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     schema: int = SCHEMA
 
@@ -93,7 +144,7 @@ class Manifest:
             BundleError: not JSON, a newer schema, or a field missing, unknown or of the wrong type.
         """
         try:
-            raw = json.loads(data)
+            raw = typed.parse(data)
         except (ValueError, RecursionError) as error:
             raise BundleError(f"{where}: {MANIFEST} is not readable ({error}); export the bundle again") from None
         if not isinstance(raw, dict) or not isinstance(raw.get("schema"), int):
@@ -106,33 +157,13 @@ class Manifest:
         known = {f.name for f in fields(Manifest)}
         if wrong := sorted(set(raw) ^ known):
             raise BundleError(f"{where}: {MANIFEST} lacks or does not know {', '.join(map(repr, wrong))}")
-        for name, kind in _TYPES.items():
-            if not isinstance(raw[name], kind):
-                raise BundleError(f"{where}: {MANIFEST} is malformed ({name!r}); export the bundle again")
         try:
-            raw["golden"] = tuple(Golden(**g) for g in raw["golden"])
-            raw["outputs"] = tuple(raw["outputs"])
-            manifest = Manifest(**raw)
-            for name, entry in manifest.files.items():
+            manifest = typed.build(Manifest, raw, "")
+            for name in manifest.files:
                 _safe_name(name)
-                if not (isinstance(entry["bytes"], int) and isinstance(entry["sha256"], str)):
-                    raise TypeError(f"size and digest of {name}")
-            if manifest.kind not in ("grid", "frame"):
-                raise ValueError(f"kind {manifest.kind!r}")
-            if not (1 <= int(manifest.input["width"]) <= 16384 and 1 <= int(manifest.input["height"]) <= 16384):
-                raise ValueError("input size")
-        except (TypeError, KeyError, ValueError, AttributeError) as error:
-            raise BundleError(f"{where}: {MANIFEST} is malformed ({error}); export the bundle again") from None
+        except ValueError as error:
+            raise _malformed(where, error) from None
         return manifest
-
-
-_OPTIONAL = (dict, type(None))
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(("name", "kind", "target", "precision"), str),
-    **dict.fromkeys(("model", "input", "files", "tools", "notes"), dict),
-    **dict.fromkeys(("outputs", "golden"), list),
-    **dict.fromkeys(("calibration", "accuracy"), _OPTIONAL),
-}
 
 
 @dataclass(frozen=True)
@@ -162,9 +193,23 @@ class Bundle:
                 _safe_name(name)
             except ValueError as error:
                 raise BundleError(str(error)) from None
+        listing: dict[str, Entry]
         listing = {n: {"bytes": len(c), "sha256": hashlib.sha256(c).hexdigest()} for n, c in sorted(files.items())}
         manifest = replace(manifest, files=listing)
         return Bundle(Path(path), manifest, hashlib.sha256(manifest.to_bytes()).hexdigest(), dict(files))
+
+    def note(self, name: str, kind: Any, default: Any) -> Any:
+        """What the manifest's notes say under that name, as `kind` (see `edge.typed.build`); else the default.
+
+        Raises:
+            BundleError: they say something else there.
+        """
+        if name not in self.manifest.notes:
+            return default
+        try:
+            return typed.build(kind, self.manifest.notes[name], f"notes.{name}")
+        except ValueError as error:
+            raise _malformed(str(self.path), error) from None
 
     @staticmethod
     def read(path: str | Path) -> Bundle:
@@ -198,6 +243,10 @@ class Bundle:
                 if name not in files:
                     raise BundleError(f"{path}: {MANIFEST} names the golden frame {name}, which is not in the bundle")
         return Bundle(path, manifest, digest, files)
+
+
+def _malformed(where: str, error: ValueError) -> BundleError:
+    return BundleError(f"{where}: {MANIFEST} is malformed ({error}); export the bundle again")
 
 
 def _sealed(path: Path, contents: Mapping[str, bytes]) -> tuple[Manifest, str]:

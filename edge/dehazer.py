@@ -71,8 +71,9 @@ class Dehazer:
         self.strength = strength
         self.timing: FrameTiming | None = None
         network = targets.load(manifest.target).open(self.bundle, device, threads)
-        self._network = MirroredNetwork(network) if manifest.model.get("mirrored") else network
-        method = GridMethod if manifest.kind == "grid" else TileMethod
+        grid = manifest.kind == "grid"
+        self._network = MirroredNetwork(network) if grid and manifest.model.get("mirrored") else network
+        method = GridMethod if grid else TileMethod
         self._method: Method = method(self._network, manifest.input["width"], manifest.input["height"])
         self.device, self.precision = self._network.device, self._network.precision
         self.load_ms, self.compile_ms = self._network.load_ms, self._network.compile_ms

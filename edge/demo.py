@@ -106,7 +106,7 @@ def _is_current(path: Path) -> bool:
     card = SourceModel.read(SHIPPED["edge"]).card
     return (
         manifest.tools.get("draco-edge") == __version__
-        and manifest.model["checkpoint_sha256"] == card.checkpoint_sha256
+        and manifest.model.get("checkpoint_sha256") == card.checkpoint_sha256
     )
 
 

@@ -105,10 +105,7 @@ def main(argv: list[str] | None = None) -> int:
 
     args = parser().parse_args(argv)
     target = targets.load(args.target)
-    if args.precision not in target.precisions:
-        raise EdgeError(f"the {args.target} target has no {args.precision}: {', '.join(target.precisions)} are there")
-    if args.precision != "int8" and args.calibration:
-        raise EdgeError("--calibration is for --precision int8 only; leave it out")
+    _refuse_misfits(args, target)
     compiled = target.ahead_of_time(args.device) if args.device is not None else lambda bundle: bundle
     pairs, data = measured_pairs(args.data)
     with tempfile.TemporaryDirectory() as folder:
@@ -127,6 +124,24 @@ def main(argv: list[str] | None = None) -> int:
     print(_summary(bundle))
     print(destination)
     return 0
+
+
+def _refuse_misfits(args: argparse.Namespace, target: targets.Target) -> None:
+    """What cannot be had, or not together, is told before any work."""
+    if args.precision not in target.precisions:
+        raise EdgeError(f"the {args.target} target has no {args.precision}: {', '.join(target.precisions)} are there")
+    quantizers = target.quantizers
+    if args.quantizer not in ("default", *quantizers):
+        others = f"choose {' or '.join(quantizers)}, or " if quantizers else ""
+        raise EdgeError(f"the {args.target} target has no quantizer {args.quantizer!r}; {others}leave --quantizer out")
+    if args.precision != "int8":
+        asked = {"calibration": args.calibration, "quantizer": args.quantizer != "default", "ranges": args.ranges}
+        if given := [option for option, value in asked.items() if value]:
+            raise EdgeError(f"--{given[0]} is for --precision int8 only; leave it out")
+    if args.quantizer == "inc" and args.max_drop is not None:
+        raise EdgeError("layers cannot be left in float with --quantizer inc; leave it or --max-drop out")
+    if args.quantizer == "inc" and args.ranges is not None:
+        raise EdgeError(f"neural-compressor takes ranges in its own way, not by {args.ranges}; leave --ranges out")
 
 
 def source_model(name: str, size: tuple[int, int] | None, folder: Path, mirrored: bool | None = None) -> SourceModel:
@@ -232,7 +247,7 @@ def _export(
         )
     _look_at_clear_pictures(fidelity, options.precision, max_drop_db)
     notes = {**draft.manifest.notes, **_int8_facts(model, target, draft)}
-    accuracy: dict[str, Any] = {**fidelity.to_json(), **golden_accuracy}
+    accuracy: Any = {**fidelity.to_json(), **golden_accuracy}
     if target.built_on_board and computed_in != options.precision:
         accuracy["computed_in"] = computed_in
     manifest = replace(draft.manifest, golden=goldens, accuracy=accuracy, notes=notes)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge.measure import loop
+from edge import typed
+from edge.measure import conditions, loop
 from edge.measure.machine import this_machine
 from edge.measure.statistics import ratio_of_medians
 
@@ -30,7 +31,9 @@ class Pace:
         int8_ms, fp32_ms: medians of one call.
         threads: of the processor.
         processor: its model.
-        recommended: ``int8`` where it is certain to be faster, else ``fp32``, which is exact.
+        recommended: ``int8`` where it is certain to be faster, else ``fp32``, which is exact; None where the machine
+            was not quiet.
+        marks: what made the figures doubtful meanwhile, as `edge.measure.conditions.marks` has it.
     """
 
     to_fp32: float
@@ -40,7 +43,8 @@ class Pace:
     fp32_ms: float
     threads: int
     processor: str
-    recommended: str
+    recommended: str | None
+    marks: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -48,6 +52,11 @@ class Pace:
     def sentence(self) -> str:
         """For people, in one line."""
         share = f"INT8 takes {self.to_fp32:.2f} ({self.low:.2f} to {self.high:.2f}) of float32's time here"
+        if self.recommended is None:
+            return (
+                f"{share}, but the machine was not quiet ({'; '.join(self.marks)}): export again on a quiet one to "
+                "know which precision to take"
+            )
         if self.recommended == "int8":
             return f"{share}, {self.int8_ms:.1f} ms against {self.fp32_ms:.1f} (one thread, network alone)"
         return f"{share}: it is no faster on this processor; take --precision fp32 for it, which loses nothing"
@@ -60,15 +69,15 @@ def mark(notes: Mapping[str, Any], processor: str) -> str | None:
         notes: of the bundle's manifest.
         processor: on which it is measured; the exporting machine's pace says nothing of another.
     """
-    found = notes.get("pace")
-    told = {"recommended", "processor", "to_fp32", "low", "high"}
-    if not isinstance(found, Mapping) or not told <= set(found):  # made by another version of this program
+    try:
+        found: Pace = typed.build(Pace, notes.get("pace"), "notes.pace")
+    except ValueError:  # it tells none, or was made by another version of this program
         return None
-    if found["recommended"] == "int8" or found["processor"] != processor:
+    if found.recommended != "fp32" or found.processor != processor:
         return None
     return (
-        f"take {found['recommended']}: on this processor the network in INT8 takes {found['to_fp32']:.2f} "
-        f"({found['low']:.2f} to {found['high']:.2f}) of float32's time"
+        f"take fp32: on this processor the network in INT8 takes {found.to_fp32:.2f} "
+        f"({found.low:.2f} to {found.high:.2f}) of float32's time"
     )
 
 
@@ -85,10 +94,13 @@ def paired(target: targets.Target, fp32: Bundle, int8: Bundle, device: str, plan
         both = [_Alone(plain), _Alone(rounded)]
         for one in both:
             loop.warm_up(one, pictures, plan)
-        exact, quick = loop.measure(both, pictures, plan)
+        monitor = conditions.Monitor()
+        exact, quick = loop.measure(both, pictures, plan, lambda share, index: monitor.sample())
+        marks = conditions.marks(monitor.finish())
     turns = min(len(exact.rounds), len(quick.rounds))
     plain_ms, int8_ms = ([r[:, 0] for r in s.rounds[:turns]] for s in (exact, quick))
     ratio, interval = ratio_of_medians(plain_ms, int8_ms)
+    faster = "int8" if interval.high < 1 else "fp32"
     return Pace(
         round(ratio, 3),
         round(interval.low, 3),
@@ -97,7 +109,8 @@ def paired(target: targets.Target, fp32: Bundle, int8: Bundle, device: str, plan
         round(float(np.median(exact.times_ms())), 3),
         1,
         this_machine().processor,
-        "int8" if interval.high < 1 else "fp32",
+        None if marks else faster,
+        marks,
     )
 
 

@@ -134,6 +134,7 @@ class Target(ABC):
         mixes_precisions: an INT8 artefact can keep some layers in float (`BuildOptions.float_layers`).
         keeps_ranges: its quantizer takes ranges once for every choice of these layers, so that `edge.export
             --max-drop` can try each of them; another target's layers are ranked by the onnx target.
+        quantizers: those that it has beside its own (`BuildOptions.quantizer`).
     """
 
     distributions: tuple[str, ...] = ()
@@ -141,6 +142,7 @@ class Target(ABC):
     built_on_board: bool = False
     mixes_precisions: bool = False
     keeps_ranges: bool = False
+    quantizers: tuple[str, ...] = ()
 
     @property
     @abstractmethod

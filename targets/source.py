@@ -7,7 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edge import command
+from edge import command, typed
+from edge.bundle import Kind, Side
+from edge.coefficients import FORM
 from edge.errors import EdgeError
 
 METADATA_KEY = "draco_edge"
@@ -29,9 +31,9 @@ class ModelCard:
     """
 
     name: str
-    kind: str
-    width: int
-    height: int
+    kind: Kind
+    width: Side
+    height: Side
     parameters: int
     macs: int
     checkpoint_sha256: str
@@ -43,7 +45,12 @@ class ModelCard:
 
     @staticmethod
     def from_json(text: str) -> ModelCard:
-        return ModelCard(**json.loads(text))
+        """Read a card.
+
+        Raises:
+            ValueError: not JSON, or a field is missing, unknown or of the wrong type; the message names it.
+        """
+        return typed.build(ModelCard, typed.parse(text.encode()), "")
 
 
 @dataclass(frozen=True)
@@ -85,14 +92,15 @@ class SourceModel:
         """The model in an ONNX file that this project wrote.
 
         Raises:
-            EdgeError: it is not there, not an ONNX file, or does not say in its metadata what it is.
+            EdgeError: it is not there, not an ONNX file, does not say in its metadata what it is, or gives
+                coefficients in a form that this version does not know.
             MissingPackage: onnx is not installed.
         """
         path = Path(path)
         onnx = command.require("onnx", "export")
         try:
             properties = {p.key: p.value for p in onnx.load(path, load_external_data=False).metadata_props}
-            card = ModelCard.from_json(properties[METADATA_KEY])
+            text = properties[METADATA_KEY]
         except OSError as error:
             raise EdgeError(f"cannot read {path}: {error.strerror or error}") from error
         except Exception as error:  # protobuf's errors have no base that is stable over its versions
@@ -100,4 +108,16 @@ class SourceModel:
                 f"{path} is not a model of this project ({type(error).__name__}: {error}); "
                 "python -m training.export_onnx makes one from a checkpoint"
             ) from error
+        try:
+            card = ModelCard.from_json(text)
+        except (ValueError, RecursionError) as error:
+            raise EdgeError(
+                f"{path}: its metadata {METADATA_KEY!r} is malformed ({error}); "
+                "python -m training.export_onnx makes the file again from its checkpoint"
+            ) from None
+        if card.kind == "grid" and card.coefficients != FORM:
+            raise EdgeError(
+                f"{path}: its coefficients have the form {card.coefficients!r}; this version knows {FORM!r}: "
+                "python -m training.export_onnx makes the file again from its checkpoint"
+            )
         return SourceModel(card, path, checkpoint)

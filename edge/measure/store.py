@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -12,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from edge import command
+from edge import command, typed
 from edge.errors import EdgeError
 from edge.measure.record import KIND, SCHEMA, STAGES, Latency, Measurement
 from edge.measure.statistics import percentile
@@ -55,7 +54,7 @@ def read(path: Path) -> Measurement:
     try:
         if path.stat().st_size > LARGEST_BYTES:
             raise MeasurementError(f"{path}: larger than {LARGEST_BYTES >> 20} MiB, not a measurement")
-        raw = _parsed(path.read_bytes())
+        raw = typed.parse(path.read_bytes())
     except OSError as error:
         raise MeasurementError(f"cannot read {path}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -91,34 +90,6 @@ def _upgraded(raw: dict[str, Any]) -> dict[str, Any]:
     while raw["schema"] != SCHEMA:
         raw = UPGRADES[raw["schema"]](raw)
     return raw
-
-
-def _parsed(data: bytes) -> Any:
-    """JSON, with numbers and text that can be computed with and written again.
-
-    Raises:
-        ValueError, RecursionError: it is not that.
-    """
-    raw = json.loads(data, parse_constant=_refused, parse_float=_finite, parse_int=_short)
-    if rb"\ud" in data.lower():  # surrogates, which are text in pairs only
-        json.dumps(raw, ensure_ascii=False).encode()
-    return raw
-
-
-def _refused(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _finite(text: str) -> float:
-    if not math.isfinite(value := float(text)):
-        raise ValueError(f"{text[:20]} is beyond what a number holds")
-    return value
-
-
-def _short(text: str) -> int:
-    if len(text) > 18:
-        raise ValueError(f"{text[:20]}... has {len(text)} digits")
-    return int(text)
 
 
 def _disagreement(latency: Latency) -> str:

@@ -21,6 +21,7 @@ class ONNXTarget(Target):
     distributions = ("onnxruntime", "onnxruntime-gpu")
     mixes_precisions = True
     keeps_ranges = True
+    quantizers = ("inc",)
 
     def check(self) -> Check:
         versions, missing = found_versions({"onnxruntime": "onnx", "onnx": "export"})

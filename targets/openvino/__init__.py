@@ -22,6 +22,7 @@ class OpenVINOTarget(Target):
     precisions = ("fp32", "fp16", "int8")
     distributions = ("openvino",)
     mixes_precisions = True
+    quantizers = ("inc",)
 
     def check(self) -> Check:
         versions, missing = found_versions({"openvino": "openvino", "nncf": "export", "onnx": "export"})

@@ -12,7 +12,7 @@ import os
 import shlex
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,15 +33,18 @@ def imported(core: Any, bundle: Bundle, place: str, settings: dict[str, Any]) ->
     """The compiled model for the device `place`, from the bundle; None where it holds none that this device takes.
 
     A file that was meant for this device and is refused (by another driver version) is told on standard error.
+
+    Raises:
+        BundleError: the manifest's notes name the files in another way.
     """
-    names = bundle.manifest.notes.get(NOTE) or {}
+    names = bundle.note(NOTE, Mapping[str, str], {})
     if not names:
         return None
     try:
         architecture = core.get_property(place, "DEVICE_ARCHITECTURE")
     except RuntimeError:  # AUTO has none
         return None
-    name = str(names.get(f"{place.split('.', maxsplit=1)[0]}.{architecture}"))
+    name = names.get(f"{place.split('.', maxsplit=1)[0]}.{architecture}")
     if name not in bundle.files:
         return None
     try:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -20,14 +20,11 @@ from targets.rpi.enlarging import with_depth_to_space
 from targets.rpi.network import FILE, KERNELS, interpreter_module
 from targets.rpi.quiet import quiet
 from targets.rpi.ranges import Inputs, Range, tensor_ranges, with_zero
+from targets.rpi.scales import NOTE, STORED, OutputScale
 from targets.source import SourceModel
-
-if TYPE_CHECKING:
-    from targets.rpi.graph import OutputScale
 
 EXTRA = "export-rpi"
 SIGNATURE = "serving_default"
-SCALES = "output_scales"
 
 
 def build(model: SourceModel, options: BuildOptions) -> Artefact:
@@ -51,7 +48,7 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
     with quiet():
         command.require("litert_torch", EXTRA)
         command.require("ai_edge_quantizer", EXTRA)
-    from targets.rpi.graph import STORED, ChannelLast, output_scales, quantizable, with_output_scale
+    from targets.rpi.graph import ChannelLast, output_scales, quantizable, with_output_scale
     from training.checkpoint import load_model
     from training.models.draco_grid import DracoGrid
 
@@ -68,7 +65,7 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
     grid = network
     if int8 and card.kind == "grid":
         scales = output_scales(network, options.calibration)
-        notes[SCALES] = [asdict(scale) for scale in scales]
+        notes[NOTE] = [asdict(scale) for scale in scales]
         network = with_output_scale(network, *scales)
     options.say("torch to .tflite, channel last")
     example = torch.zeros(1, card.height, card.width, 3)
@@ -83,7 +80,7 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
     notes |= flatbuffer.summary(content)
     if int8 and card.kind == "grid":
         errors = mean_errors(_raw_answers(content, notes, options.calibration, grid, scales))
-        for scale, error in zip(notes[SCALES], errors, strict=True):
+        for scale, error in zip(notes[NOTE], errors, strict=True):
             scale["offset"] = [float(offset) for offset in np.array(scale["offset"]) - error]
     if int8:
         if notes["float_operators"]:
@@ -182,5 +179,10 @@ def _opened(content: bytes, notes: dict[str, Any], family: str = "xnnpack") -> A
     from edge.bundle import Bundle, Manifest
     from targets.rpi.network import LiteRTNetwork
 
-    bundle = Bundle(Path(FILE), Manifest("", "grid", {}, "rpi", "int8", {}, (), notes=notes), "", {FILE: content})
+    bundle = Bundle(
+        Path(FILE),
+        Manifest("", "grid", {}, "rpi", "int8", {"width": 0, "height": 0}, (), notes=notes),
+        "",
+        {FILE: content},
+    )
     return LiteRTNetwork(bundle, "CPU", 1, kernels=family)

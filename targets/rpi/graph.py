@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -26,6 +25,7 @@ from torch import Tensor, nn
 from edge import coefficients
 from edge.errors import EdgeError
 from quantization.levels import on_levels
+from targets.rpi.scales import STORED, OutputScale
 
 # Where a coefficient stops to matter (see edge.coefficients.decode): below the least density the gain is 1 to a
 # quarter of a grey level; above the most it is clipped, and so are tint and shift beyond theirs.
@@ -34,39 +34,8 @@ MOST_DENSITY = (coefficients.LARGEST_LOG_GAIN + 1 - coefficients.DENSITY_OFFSET)
 MOST_TINT, MOST_SHIFT = 1 / coefficients.TINT_SCALE, 1.0
 LIGHT = -4.0, 6.0  # an airlight of 0.02 to 1.1, and of finesse all but its last hundredths
 PARTS = 8
-STORED = -1.0, 127 / 128  # what an output stores: int8 / 128
 MARGIN = 0.05  # of the range that calibration saw, on either side
 LEAST_SPAN = 1 / 16
-
-
-@dataclass(frozen=True)
-class OutputScale:
-    """`value = offset + scale * stored` for each channel of one output, `stored` in [-1, 1).
-
-    Attributes:
-        parts: how many channels one value is spread over, the first of all values before the second of all;
-            `stored` is their sum.
-    """
-
-    scale: tuple[float, ...]
-    offset: tuple[float, ...]
-    parts: int = 1
-
-    @classmethod
-    def over(cls, low: np.ndarray, high: np.ndarray, parts: int = 1) -> OutputScale:
-        """For values between `low` and `high` (channels,)."""
-        scale = (high - low) / parts / (STORED[1] - STORED[0])
-        return cls(tuple(map(float, scale)), tuple(map(float, low + parts * scale)), parts)
-
-    @property
-    def low(self) -> np.ndarray:
-        """The least value of each channel that can be stored."""
-        return np.array(self.offset) + self.parts * STORED[0] * np.array(self.scale)
-
-    @property
-    def high(self) -> np.ndarray:
-        """The largest value of each channel that can be stored."""
-        return np.array(self.offset) + self.parts * STORED[1] * np.array(self.scale)
 
 
 class ChannelLast(nn.Module):

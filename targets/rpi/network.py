@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from edge import command
-from edge.bundle import Bundle
+from edge.bundle import MANIFEST, Bundle
 from edge.errors import BundleError, DeviceUnavailable, MissingPackage
 from targets.rpi.quiet import quiet
+from targets.rpi.scales import NOTE, OutputScale
 
 FILE = "model.tflite"
 KERNELS = {"xnnpack": "AUTO", "reference": "BUILTIN_REF"}
@@ -52,9 +53,9 @@ class LiteRTNetwork:
         integer = self._input["dtype"] is np.int8
         self.precision = "int8" if integer else "fp32"  # float16 weights are widened; the arithmetic is float32
         self._convert = _as_int8 if integer else _as_float
-        notes = bundle.manifest.notes
+        scales = _scales(bundle, details)
         as_picture = bundle.manifest.kind == "frame"
-        self._restore = [_restorer(d, notes.get("output_scales"), i, as_picture) for i, d in enumerate(details)]
+        self._restore = [_restorer(d, s, as_picture) for d, s in zip(details, scales, strict=True)]
 
     def __call__(self, picture: np.ndarray) -> tuple[np.ndarray, ...]:
         return tuple(restore(raw) for restore, raw in zip(self._restore, self.raw(picture), strict=True))
@@ -94,8 +95,21 @@ def _as_float(picture: np.ndarray) -> np.ndarray:
     return picture.astype(np.float32) * np.float32(1 / 255)
 
 
+def _scales(bundle: Bundle, details: list[dict[str, Any]]) -> list[OutputScale | None]:
+    """What the manifest says of each output; None where it says nothing, as of a model in float."""
+    told = bundle.note(NOTE, tuple[OutputScale, ...], ())
+    if not told:
+        return [None] * len(details)
+    shapes = [tuple(d["shape"])[1:] for d in details]
+    if len(told) != len(shapes) or not all(s.suits(shape) for s, shape in zip(told, shapes, strict=True)):
+        raise BundleError(
+            f"{bundle.path}: notes.{NOTE} of {MANIFEST} does not fit the outputs of {FILE}; export the bundle again"
+        )
+    return list(told)
+
+
 def _restorer(
-    details: dict[str, Any], scales: Any, number: int, as_picture: bool
+    details: dict[str, Any], told: OutputScale | None, as_picture: bool
 ) -> Callable[[np.ndarray], np.ndarray]:
     """How to get from one raw output to what `targets.Network` promises."""
     if as_picture:
@@ -105,10 +119,10 @@ def _restorer(
     if details["dtype"] is not np.int8:
         return lambda raw: raw
     step, zero = details["quantization"]
-    channel = scales[number] if scales else {"scale": [1.0], "offset": [0.0]}
-    parts = channel.get("parts", 1)
-    scale = np.float32(step) * np.array(channel["scale"], np.float32)
-    offset = np.array(channel["offset"], np.float32) - parts * zero * scale
+    told = told or OutputScale((1.0,), (0.0,))
+    parts = told.parts
+    scale = np.float32(step) * np.array(told.scale, np.float32)
+    offset = np.array(told.offset, np.float32) - parts * zero * scale
     if parts == 1:
         return lambda raw: raw * scale + offset
     return lambda raw: raw.reshape(parts, -1).sum(0, dtype=np.float32) * scale + offset

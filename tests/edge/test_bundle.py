@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -203,6 +204,49 @@ def test_a_forged_manifest_never_ends_in_a_traceback(tmp_path, field, value):
         Bundle.read(path)
     except BundleError as error:
         assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("kind", "blob", "kind is 'blob', not grid or frame"),
+        ("input", {"width": "160", "height": 120}, "input.width is '160', not a whole number"),
+        ("input", {"width": 160, "height": 0}, "input.height is 0, not 1 to 16384"),
+        ("input", {"width": 160}, "input.height is missing"),
+        ("model", {"coefficients": ["x"]}, "model.coefficients is ['x'], not text"),
+        ("model", {"mirrored": "yes"}, "model.mirrored is 'yes', not true or false"),
+        ("outputs", ["cell"], "outputs[0] is 'cell', not an object with keys"),
+        ("golden", [{"frame": "a", "clear": "b", "tolerance": "x"}], "golden[0].tolerance is 'x', not a whole number"),
+        ("golden", [{"frame": ["a"], "clear": "b", "tolerance": 1}], "golden[0].frame is ['a'], not text"),
+        ("golden", [{"frame": "a", "clear": "b"}], "golden[0].tolerance is missing"),
+        ("files", {"model.bin": {"bytes": 1}}, "files['model.bin'].sha256 is missing"),
+        ("tools", {"numpy": [2, 0]}, "tools['numpy'] is [2, 0], not text"),
+        ("accuracy", {"psnr_drop_db": "little"}, "accuracy.psnr_drop_db is 'little', not a number"),
+    ],
+)
+def test_a_manifest_with_a_value_of_another_type_names_the_file_and_the_key(tmp_path, field, value, told):
+    raw = json.loads(manifest().to_bytes()) | {field: value}
+    path = sealed(tmp_path, json.dumps(raw).encode())
+
+    with pytest.raises(BundleError) as error:
+        Bundle.read(path)
+
+    assert str(error.value) == f"{path}: {MANIFEST} is malformed ({told}); export the bundle again"
+
+
+@pytest.mark.parametrize("value", ["NaN", "1e999", r'"\ud800"'])
+def test_a_manifest_with_what_cannot_be_written_again_is_refused(tmp_path, value):
+    content = manifest(notes={"share": 0.5}).to_bytes().replace(b"0.5", value.encode())
+    with pytest.raises(BundleError, match=r"manifest\.json is not readable"):
+        Bundle.read(sealed(tmp_path, content))
+
+
+def test_a_note_of_another_type_names_the_file_and_the_key():
+    bundle = Bundle.assemble(manifest(notes={"compiled": {"NPU.4000": ["npu.blob"]}}), FILES, "b")
+
+    assert bundle.note("scales", tuple[float, ...], ()) == ()
+    with pytest.raises(BundleError, match=r"^b: manifest\.json is malformed \(notes\.compiled\['NPU\.4000'\] is"):
+        bundle.note("compiled", Mapping[str, str], {})
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"[" * 100_000, b"\xff\xfe", b'{"schema": "1"}'])

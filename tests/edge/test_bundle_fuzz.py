@@ -1,7 +1,9 @@
 """Bundles from hostile hands: the reader takes them or refuses them in one sentence, and writes nothing anywhere."""
 
+import functools
 import io
 import json
+import operator
 import os
 import zipfile
 from pathlib import Path
@@ -51,6 +53,14 @@ JSON = st.recursive(
 )
 
 
+def places(value, way=()):
+    """Where its values are, at any depth: the keys and numbers that lead there."""
+    for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+        yield (*way, key)
+        if isinstance(inner, (dict, list)):
+            yield from places(inner, (*way, key))
+
+
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_manifests_that_are_sealed_but_absurd(sound, tmp_path, data):
@@ -59,8 +69,9 @@ def test_manifests_that_are_sealed_but_absurd(sound, tmp_path, data):
     with zipfile.ZipFile(io.BytesIO(sound)) as archive:
         files = {name: archive.read(name) for name in archive.namelist()}
     manifest = json.loads(files["manifest.json"])
-    for name in data.draw(st.lists(st.sampled_from(sorted(manifest)), max_size=3)):
-        manifest[name] = data.draw(JSON)
+    for _ in range(data.draw(st.integers(0, 3))):
+        *way, last = data.draw(st.sampled_from(list(places(manifest))))
+        functools.reduce(operator.getitem, way, manifest)[last] = data.draw(JSON)
     files["manifest.json"] = json.dumps(manifest).encode()
     files["manifest.sha256"] = hashlib.sha256(files["manifest.json"]).hexdigest().encode()
     path = tmp_path / "bundle.zip"

@@ -156,7 +156,9 @@ def test_the_manifest_and_the_terminal_tell_whether_int8_is_faster(int8):
     pace = Bundle.read(path).manifest.notes["pace"]
 
     assert pace["low"] <= pace["to_fp32"] <= pace["high"]
-    assert pace["recommended"] == ("int8" if pace["high"] < 1 else "fp32")
+    faster = "int8" if pace["high"] < 1 else "fp32"
+    assert pace["recommended"] == (None if pace["marks"] else faster)
+    assert all(mark in done.stderr for mark in pace["marks"])
     assert f"INT8 takes {pace['to_fp32']:.2f}" in done.stderr
     assert ("take --precision fp32" in done.stderr) == (pace["recommended"] == "fp32")
 
@@ -264,7 +266,12 @@ def test_a_broken_artefact_is_refused(grid_source, pairs, tmp_path, monkeypatch)
         (["--size", "640x480"], 1, "leave --size out"),
         (["--precision", "fp32", "--calibration", "."], 1, "--calibration is for --precision int8"),
         (["--calibration", "tests"], 1, "no pictures"),
-        (["--quantizer", "magic"], 1, "magic"),
+        (["--quantizer", "magic"], 1, "no quantizer 'magic'; choose inc, or leave --quantizer out"),
+        (["--target", "jetson", "--quantizer", "inc"], 1, "no quantizer 'inc'; leave --quantizer out"),
+        (["--precision", "fp32", "--quantizer", "inc"], 1, "--quantizer is for --precision int8 only"),
+        (["--precision", "fp16", "--ranges", "minmax"], 1, "--ranges is for --precision int8 only"),
+        (["--quantizer", "inc", "--max-drop", "0.1"], 1, "leave it or --max-drop out"),
+        (["--quantizer", "inc", "--ranges", "minmax"], 1, "leave --ranges out"),
         (["--data", "nowhere"], 1, "nowhere does not exist"),
         (["--target", "toaster"], 2, "toaster"),
         (["--precision", "int4"], 2, "int4"),
@@ -277,6 +284,51 @@ def test_what_cannot_be_done_is_told_in_one_line(python, tmp_path, arguments, st
     assert done.returncode == status
     assert says in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "b").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--quantizer", "magic"],
+        ["--quantizer", "inc", "--max-drop", "0.1"],
+        ["--quantizer", "inc", "--ranges", "minmax"],
+        ["--precision", "fp32", "--quantizer", "inc"],
+        ["--precision", "fp16", "--ranges", "minmax"],
+    ],
+)
+def test_what_does_not_go_together_is_told_before_any_work(monkeypatch, arguments):
+    monkeypatch.setattr(export, "measured_pairs", lambda *_: pytest.fail("the work began"))
+    with pytest.raises(EdgeError, match=r"leave .* out$"):
+        export.main(arguments)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"kind": "blob"}, "kind is 'blob', not grid or frame"),
+        ({"width": 0}, "width is 0, not 1 to 16384"),
+        ({"height": "30"}, "height is '30', not a whole number"),
+        ({"macs": None}, "macs is None, not a whole number"),
+        ({"layers": 3}, "'layers' is not known"),
+        ({"coefficients": "gain-bias/1"}, "its coefficients have the form 'gain-bias/1'"),
+    ],
+)
+def test_a_model_whose_card_is_wrong_is_told_with_the_command_that_makes_it_again(
+    grid_source, tmp_path, monkeypatch, change, told
+):
+    import onnx
+
+    from targets.source import METADATA_KEY
+
+    model = onnx.load(grid_source.onnx)
+    card = json.loads(grid_source.card.to_json()) | change
+    onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(card)})
+    onnx.save(model, tmp_path / "mine.onnx")
+    monkeypatch.setattr(export, "_export", lambda *_: pytest.fail("the long work began"))
+    with pytest.raises(EdgeError) as error:
+        export.main(["--model", str(tmp_path / "mine.onnx"), "--out", str(tmp_path / "b")])
+    assert str(error.value).startswith(f"{tmp_path / 'mine.onnx'}: ") and told in str(error.value)
+    assert "python -m training.export_onnx makes the file again" in str(error.value)
 
 
 def test_a_folder_that_is_no_bundle_is_left_alone(grid_source, pairs, tmp_path):

@@ -1,12 +1,14 @@
 """The OpenVINO target: what is compiled once or ahead of time, static shapes, and devices that are not there."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from edge import command, export
 from edge.bundle import Bundle
 from edge.dehazer import Dehazer
-from edge.errors import DeviceUnavailable, EdgeError
+from edge.errors import BundleError, DeviceUnavailable, EdgeError
 from targets.openvino import TARGET, ahead
 from targets.openvino.files import WEIGHTS, XML
 from targets.openvino.runtime import import_openvino
@@ -34,8 +36,6 @@ def compiled_for_the_processor(bundle, core):
 
 def with_file(bundle, generation, content, **files):
     """The bundle with a compiled model in it, and other files instead of its own."""
-    from dataclasses import replace
-
     manifest = replace(bundle.manifest, notes={"compiled": {f"CPU.{generation}": "ahead.blob"}})
     return Bundle.assemble(manifest, {**bundle.files, "ahead.blob": content, **files})
 
@@ -67,6 +67,13 @@ def test_one_that_the_device_does_not_take_is_said_and_the_model_compiled(bundle
     for ours, expected in zip(answers(refused), answers(bundle), strict=True):
         np.testing.assert_array_equal(ours, expected)
     assert "CPU does not take ahead.blob" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("names", [["ahead.blob"], {"CPU.any": 7}])
+def test_compiled_models_that_are_named_in_another_way_are_told_by_their_key(bundle, names):
+    forged = Bundle.assemble(replace(bundle.manifest, notes={"compiled": names}), bundle.files, "forged")
+    with pytest.raises(BundleError, match=r"^forged: manifest\.json is malformed \(notes\.compiled"):
+        TARGET.open(forged, "CPU", 1)
 
 
 def test_shapes_are_static_as_an_npu_wants_them(bundle, frame_bundle, core):

@@ -1,7 +1,7 @@
 """The Raspberry Pi target: a .tflite that is INT8 from end to end and answers like the float model."""
 
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -131,7 +131,7 @@ def test_any_airlight_is_told_whatever_the_calibration_pictures_have(light):
         _, stored = with_output_scale(net, *scales).predict(torch.zeros(1, 3, HEIGHT, WIDTH))
     raw = np.clip(np.rint(stored[0].numpy() * 128), -128, 127).astype(np.int8)
     details = {"dtype": np.int8, "quantization": (1 / 128, 0)}
-    told = _restorer(details, [asdict(scale) for scale in scales], 1, as_picture=False)(raw)
+    told = _restorer(details, scales[1], as_picture=False)(raw)
     assert told == pytest.approx(light, abs=0.01)
 
 
@@ -201,6 +201,25 @@ def test_a_damaged_model_is_told_in_one_line(bundles):
     with pytest.raises(BundleError, match="cannot open its model") as caught:
         TARGET.open(broken, "auto", None)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda scales: {"cell": scales[0]}, r"notes\.output_scales is {'cell': .*}, not a list"),
+        (lambda scales: [{**scales[0], "scale": "wide"}, scales[1]], r"notes\.output_scales\[0\]\.scale is 'wide'"),
+        (lambda scales: [scales[0], {"scale": scales[1]["scale"]}], r"notes\.output_scales\[1\]\.offset is missing"),
+        (lambda scales: [scales[0], {**scales[1], "parts": 0}], r"notes\.output_scales\[1\]\.parts is 0, not 1 to"),
+        (lambda scales: scales[:1], r"notes\.output_scales of manifest\.json does not fit"),
+        (lambda scales: scales[::-1], r"notes\.output_scales of manifest\.json does not fit"),
+    ],
+)
+def test_scales_that_are_none_are_told_by_their_key(bundles, change, told):
+    bundle = Bundle.read(bundles["int8"])
+    notes = {**bundle.manifest.notes, "output_scales": change(bundle.manifest.notes["output_scales"])}
+    forged = Bundle.assemble(replace(bundle.manifest, notes=notes), bundle.files, "forged")
+    with pytest.raises(BundleError, match=f"^forged: .*{told}.*export the bundle again$"):
+        TARGET.open(forged, "auto", None)
 
 
 def test_without_the_checkpoint_the_user_is_told_to_give_it(grid_source):
