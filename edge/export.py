@@ -73,7 +73,10 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--precision", default="int8", choices=("fp32", "fp16", "int8"), help="(default: int8)")
     p.add_argument("--size", type=frame_size, metavar="WxH", help="of a frame model's tiles (default: 640x480)")
     p.add_argument(
-        "--calibration", type=Path, metavar="DIR", help="pictures to take INT8 ranges from (default: made, no download)"
+        "--calibration",
+        type=Path,
+        metavar="DIR",
+        help="pictures, or pairs in hazy/ and clear/, to take INT8 ranges from (default: made)",
     )
     p.add_argument("--quantizer", default="default", metavar="NAME", help="another than the target's own: inc")
     p.add_argument(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -86,17 +86,29 @@ def made_set(width: int, height: int, kind: str, pictures: int = PICTURES, seed:
 def folder_set(folder: str | Path, width: int, height: int, kind: str, pictures: int = PICTURES) -> CalibrationSet:
     """The pictures of a folder, evenly picked where there are more than `pictures`.
 
+    Of a folder of pairs (`edge.measure.pairs`) they are hazy ones and, every third, clear ones.
+
     Raises:
         PictureError: there is no picture in it; when iterating, a picture cannot be read.
     """
+    from edge.measure.pairs import find_pairs, holds_pairs
     from edge.pictures import picture_files, read_picture
 
-    found = picture_files(Path(folder))
-    count = min(len(found), pictures)
-    picked = [found[i * len(found) // count] for i in range(count)]
+    folder = Path(folder)
+    if holds_pairs(folder):
+        hazy, clear = zip(*find_pairs(folder), strict=True)
+        picked = _evenly(hazy, pictures - pictures // CLEAR_SHARE)
+        picked += _evenly(tuple(dict.fromkeys(clear)), max(1, len(picked) // (CLEAR_SHARE - 1)))
+    else:
+        picked = _evenly(picture_files(folder), pictures)
     return CalibrationSet(
-        f"folder {Path(folder).name}", width, height, kind, count, lambda n: read_picture(picked[n])[0]
+        f"folder {folder.name}", width, height, kind, len(picked), lambda n: read_picture(picked[n])[0]
     )
+
+
+def _evenly(paths: Sequence[Path], most: int) -> list[Path]:
+    count = min(len(paths), most)
+    return [paths[i * len(paths) // count] for i in range(count)]
 
 
 def hazy_pairs(count: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

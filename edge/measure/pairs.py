@@ -57,6 +57,12 @@ def find_pairs(folder: str | Path) -> list[tuple[Path, Path]]:
     return pairs
 
 
+def holds_pairs(folder: str | Path) -> bool:
+    """Whether the folder has a ``hazy/``: then `find_pairs` is what reads it, or says what is wrong with it."""
+    folder = Path(folder)
+    return folder.is_dir() and any(path.name.lower() == "hazy" and path.is_dir() for path in folder.iterdir())
+
+
 def _folders(folder: Path) -> tuple[Path, Path]:
     layout = "pairs are a folder with hazy/ and clear/ (or gt/) in it"
     if not folder.is_dir():

@@ -58,6 +58,27 @@ def test_of_many_pictures_some_are_taken_evenly(photos):
     assert reds == [0, 60, 120]
 
 
+def test_of_pairs_every_third_picture_is_a_clear_one(tmp_path):
+    for name, red in (("hazy", 200), ("clear", 0)):
+        (tmp_path / name).mkdir()
+        for number in range(8):
+            Image.new("RGB", (50, 40), (red + number, 0, 0)).save(tmp_path / name / f"{number}.png")
+
+    reds = [p[0, 0, 0] for p in folder_set(tmp_path, 16, 12, "grid", pictures=6)]
+
+    assert reds == [200, 202, 204, 206, 0, 4]
+
+
+def test_a_clear_picture_of_several_hazy_ones_is_taken_once(tmp_path):
+    for name in ("hazy/1_thin.png", "hazy/1_thick.png", "hazy/1_thicker.png", "clear/1.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (50, 40), "black" if "clear" in name else "white").save(tmp_path / name)
+
+    reds = [p[0, 0, 0] for p in folder_set(tmp_path, 16, 12, "grid")]
+
+    assert reds == [255, 255, 255, 0]
+
+
 def test_a_folder_without_pictures_is_told(tmp_path):
     with pytest.raises(PictureError, match="no pictures"):
         folder_set(tmp_path, 16, 12, "grid")
