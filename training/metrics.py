@@ -67,7 +67,11 @@ def ciede2000(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def paper256(picture: np.ndarray) -> np.ndarray:
-    """A picture as the paper's protocol takes it: bicubic resize to 256x256, uint8."""
+    """A picture resized to the 256x256 that the paper scores at, bicubic, uint8.
+
+    The released loader takes the nearest pixels for 1024x1024 (the default of Keras' `load_img`) and reduces these
+    bilinearly to 256x256 (the default of cv2); with the published weights its pooled PSNR is 0.04 dB from this one.
+    """
     return cv2.resize(picture, (PAPER_SIDE, PAPER_SIDE), interpolation=cv2.INTER_CUBIC)
 
 
