@@ -17,9 +17,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 import targets
 from benchmarks.aod_net import write_aod_net
-from benchmarks.dark_channel import DarkChannel
 from edge import bench, command, report
 from edge.bundle import Bundle
 from edge.demo import hazed_motorcycle
@@ -31,6 +32,7 @@ from edge.pictures import whole_file, write_picture
 from edge.reporting import markdown, page, rows
 from quantization.calibration import hazy_pairs, made_set
 from targets.source import SourceModel
+from training.baselines import dark_channel_prior
 
 MODELS = ("edge-s", "edge-m", "edge-l", "full")
 WIDTH, HEIGHT = 640, 480
@@ -136,6 +138,15 @@ def _bundles(folder: Path) -> list[Bundle]:
 
 def _int8(model: SourceModel) -> targets.BuildOptions:
     return targets.BuildOptions("int8", made_set(model.card.width, model.card.height, model.card.kind))
+
+
+class DarkChannel:
+    """The dark channel prior as what is timed is called; it does not say where its time goes."""
+
+    timing = None
+
+    def __call__(self, frame: np.ndarray) -> np.ndarray:
+        return dark_channel_prior(frame)
 
 
 def _dark_channel(settings: session.Settings) -> session.Opened:

@@ -5,7 +5,9 @@ the next scene. Cleared frame by frame and smoothed, it is compared in two ways:
 
 - flicker: the mean absolute change from frame to frame of what both show (the output moved along with the window),
   less that of the input. Once of pixels, where the noise that any gain makes stronger counts too, and once of means
-  of 8x8 pixels, where it hardly does;
+  of 8x8 pixels, where it hardly does. What is told is that of the smoothed video as a share of that frame by frame;
+  below 0 the smoothed video changes less than its input does. Noise adds in squares and not as the subtraction has
+  it, so the plain share stands beside it: the outputs' changes, with nothing subtracted;
 - PSNR to the clear picture, frame by frame: smoothing that lags shows there.
 """
 
@@ -14,9 +16,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -82,24 +85,42 @@ def main(argv: list[str] | None = None) -> int:
     with Dehazer(bundle, threads=1) as dehazer:
         pans = list(_pans(args.data, args.scenes, args.frames, args.noise))
         rows, smoother = measured(dehazer, pans, Smoother(args.smooth))
-    result = {"smooth_s": args.smooth, "noise": args.noise, "scenes": rows, "cuts": smoother.cuts}
+    result: dict[str, Any] = {"smooth_s": args.smooth, "noise": args.noise, "scenes": rows, "cuts": smoother.cuts}
     for row in rows:
         print(
-            f"{row['scene']}: flicker {row['flicker']:.2f} of that frame by frame, of 8x8 means "
-            f"{row['flicker_of_means']:.2f}; PSNR {row['psnr_db']:+.2f} dB, worst frame {row['worst_db']:+.2f}; "
+            f"{row['scene']}: {shares(row)}; PSNR {row['psnr_db']:+.2f} dB, worst frame {row['worst_db']:+.2f}; "
             f"first frame {'anew' if row['anew'] else 'LAGS'}"
         )
-    for name in ("flicker", "flicker_of_means", "psnr_db"):
-        result[name] = round(float(np.mean([row[name] for row in rows])), 3)
+    for name in ("flicker", "change", "flicker_of_means", "change_of_means", "psnr_db"):
+        told = [row[name] for row in rows if row[name] is not None]
+        result[name] = round(float(np.mean(told)), 3) if told else None
     print(
-        f"mean: flicker {result['flicker']:.2f}, of 8x8 means {result['flicker_of_means']:.2f}, PSNR "
-        f"{result['psnr_db']:+.2f} dB; {smoother.cuts} of {len(rows) - 1} cuts seen"
+        f"mean: {shares(result)}; PSNR {result['psnr_db']:+.2f} dB; {smoother.cuts} of {len(rows) - 1} cuts seen\n"
+        "Both are shares of the same frame by frame. Flicker: mean absolute change of the output along the motion, "
+        "less the input's; change: of the output alone, nothing subtracted."
     )
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "video.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     print(path)
     return 0
+
+
+def shares(row: Mapping[str, Any]) -> str:
+    """Flicker and change of a row, in words."""
+    flicker, of_means = ("–" if row[name] is None else f"{row[name]:.2f}" for name in ("flicker", "flicker_of_means"))
+    return (
+        f"flicker {flicker} of that frame by frame (change {row['change']:.2f}), of 8x8 means {of_means} "
+        f"({row['change_of_means']:.2f})"
+    )
+
+
+def share_of_flicker(smoothed: float, single: float, of_input: float) -> float | None:
+    """The flicker of a smoothed video as a share of that frame by frame, each the output's change less the input's.
+
+    None where frame by frame the output changes no more than its input: there is no flicker to take a share of.
+    """
+    return (smoothed - of_input) / (single - of_input) if single > of_input else None
 
 
 def measured(dehazer: Dehazer, pans: list[Pan], smoother: Smoother) -> tuple[list[dict], Smoother]:
@@ -114,8 +135,12 @@ def measured(dehazer: Dehazer, pans: list[Pan], smoother: Smoother) -> tuple[lis
         row = {"scene": pan.name, "psnr_db": float(np.mean(drops)), "worst_db": min(drops)}
         for name, block in (("flicker", 1), ("flicker_of_means", BLOCK)):
             of_input = change_along(pan.hazy, pan.step, block)
-            smoothed, single = (change_along(frames, pan.step, block) - of_input for frames in (smooth, alone))
-            row |= {name: smoothed / single, f"{name}_alone": single}
+            smoothed, single = (change_along(frames, pan.step, block) for frames in (smooth, alone))
+            row |= {
+                name: share_of_flicker(smoothed, single, of_input),
+                name.replace("flicker", "change"): smoothed / single,
+                f"{name}_alone": single - of_input,
+            }
         dehazer.smoother = Smoother(smoother.seconds)  # that knows nothing of the scene before
         rows.append(row | {"anew": bool(np.array_equal(smooth[0], dehazer(pan.hazy[0])))})
     return rows, smoother

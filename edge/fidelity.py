@@ -13,10 +13,9 @@ from edge import haze
 from edge.bundle import Golden
 from edge.dehazer import Dehazer
 from edge.errors import EdgeError
-from edge.measure.quality import psnr_db, ssim
+from edge.measure.quality import ALIKE_PSNR_DB, psnr_db, ssim
 from edge.scenes import landscape
 
-BEST_PSNR_DB = 60.0  # a quarter of a grey level; what is closer counts as this, so that means stay finite and honest
 # An honest quantization agrees with its float model to 35 dB or more, an artefact in float to 55; below these it is
 # broken.
 WORST_AGREEMENT_DB = {"fp32": 45.0, "fp16": 35.0, "int8": 20.0}
@@ -135,7 +134,7 @@ def golden_frames(
 
 
 def _psnr(a: np.ndarray, b: np.ndarray) -> float:
-    return min(psnr_db(a, b), BEST_PSNR_DB)
+    return min(psnr_db(a, b), ALIKE_PSNR_DB)
 
 
 def _png(picture: np.ndarray) -> bytes:

@@ -19,7 +19,7 @@ import numpy as np
 from edge import command
 from edge.dehazer import Dehazer
 from edge.errors import EdgeError
-from edge.measure.quality import psnr_db
+from edge.measure.quality import ALIKE_PSNR_DB, psnr_db
 from quantization.layers import Layer, layers
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 Pairs = Sequence[tuple[np.ndarray, np.ndarray]]
 Build = Callable[["SourceModel", "Target", "BuildOptions"], "Bundle"]
-BEST_DB = 60.0  # to a clear picture: a quarter of a grey level, closer than that counts as equal
 LEAST_SQUARE = 1e-9  # of a difference in grey levels: frames that are alike bit for bit agree by 138 dB
 LARGEST_SIDE = 640
 MOST_PAIRS = 24
@@ -114,7 +113,7 @@ class Loss:
 
     def _psnrs(self, frames: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[float, float]:
         rows = [
-            (min(psnr_db(dehazed, clear), BEST_DB), min(psnr_db(kept, clear), BEST_DB))
+            (min(psnr_db(dehazed, clear), ALIKE_PSNR_DB), min(psnr_db(kept, clear), ALIKE_PSNR_DB))
             for (dehazed, kept), (_, clear) in zip(frames, self._pairs, strict=True)
         ]
         haze, kept = np.mean(rows, axis=0)

@@ -105,14 +105,15 @@ def evaluate(
     """
     import numpy as np
 
+    from training import metrics
     from training.validation import read_pair, strip
 
     scores: list[Score] = []
     squared: list[float] = []
     for hazy_path, clear_path in command.progress(pairs, len(pairs), "scoring"):
-        _, _, _, one, error = _scored(dehazer, *read_pair(hazy_path, clear_path), hazy_path.stem, protocol)
-        scores.append(one)
-        squared.append(error)
+        pair = metrics.scored_pair(dehazer, *read_pair(hazy_path, clear_path), protocol)
+        scores.append(metrics.score(hazy_path.stem, pair))
+        squared.append(pair.squared_error)
     outcome: dict[str, Any] = {
         "protocol": protocol,
         "pictures": len(scores),
@@ -120,13 +121,12 @@ def evaluate(
         "scores": [one.to_dict() for one in scores],
     }
     if protocol == "paper256":
-        pooled = float(np.mean(squared))
-        outcome["pooled_psnr_db"] = round(-10 * float(np.log10(max(pooled, 1e-10))), 4)
+        outcome["pooled_psnr_db"] = round(metrics.pooled_psnr_db(squared), 4)
     order = np.argsort([one.psnr_db for one in scores])
     rows = []
     for number in dict.fromkeys((order[0], order[len(order) // 2], order[-1])):
-        hazy, dehazed, clear, _, _ = _scored(dehazer, *read_pair(*pairs[number]), "", protocol)
-        rows.append((hazy, dehazed, clear))
+        pair = metrics.scored_pair(dehazer, *read_pair(*pairs[number]), protocol)
+        rows.append((pair.hazy, pair.dehazed, pair.clear))
     return outcome, strip(rows, 256)
 
 
@@ -157,18 +157,6 @@ def table(report: dict[str, Any], groups: bool) -> str:
             f"one PSNR of the error pooled over the pictures, as the paper has it: {report['pooled_psnr_db']:.2f} dB",
         ]
     return "\n".join(lines)
-
-
-def _scored(dehazer: Any, hazy: Any, clear: Any, name: str, protocol: str) -> tuple[Any, Any, Any, Score, float]:
-    import numpy as np
-
-    from training import metrics
-
-    if protocol == "paper256":
-        hazy, clear = metrics.paper256(hazy), metrics.paper256(clear)
-    dehazed = dehazer(hazy)
-    error = float(((dehazed.astype(np.float32) - clear) ** 2).mean(dtype=np.float64)) / 255**2
-    return hazy, dehazed, clear, metrics.score(name, hazy, dehazed, clear), error
 
 
 def _cell(key: str, mean: dict[str, float]) -> str:

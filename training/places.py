@@ -1,4 +1,4 @@
-"""Which pairs of a folder are taken: by name, by number, and by the places that they show.
+"""Which pictures of a folder are taken: by name, by number, and by the places that they show.
 
 Real pairs are filmed at few places. Leaving out pictures one by one says nothing of a place that a model has not seen;
 leaving out all pictures of a place does.
@@ -10,7 +10,11 @@ import re
 from pathlib import Path
 
 from edge.errors import PictureError
-from edge.measure.pairs import find_pairs
+from edge.measure.pairs import CLEAR_NAMES, find_pairs
+from edge.pictures import picture_files
+
+PLACES = "places.txt"
+PARTS = ("hazy", *CLEAR_NAMES)  # of a folder of pairs
 
 
 def kept_pairs(folder: Path, leave_out: str = "", only: str = "", limit: int = 0) -> list[tuple[Path, Path]]:
@@ -35,10 +39,38 @@ def kept_pairs(folder: Path, leave_out: str = "", only: str = "", limit: int = 0
 
 
 def _outside_fold(pairs: list[tuple[Path, Path]], folder: Path, leave_out: str) -> list[tuple[Path, Path]]:
+    return [pair for pair in pairs if _is_kept(pair[0], folder, leave_out)]
+
+
+def kept_pictures(folder: Path, leave_out: str = "") -> list[Path]:
+    """The pictures of a folder, all or some of them.
+
+    Args:
+        leave_out: as of `kept_pairs`. It counts where the folder is part of a folder of pairs (its hazy/, clear/ or
+            gt/), or where `places.txt` lies in it or beside it; of other folders all pictures are kept.
+
+    Raises:
+        PictureError: there is no picture, or `leave_out` is no fold. That none is left is no error.
+    """
+    pictures = picture_files(folder)
+    about = _told_of_places(folder)
+    return [p for p in pictures if _is_kept(p, about, leave_out)] if leave_out and about else pictures
+
+
+def _told_of_places(folder: Path) -> Path | None:
+    """The folder whose `places.txt` speaks of a folder's pictures, or whose pairs they belong to."""
+    folder = folder.resolve()
+    for one in (folder, folder.parent):
+        if (one / PLACES).is_file():
+            return one
+    beside = {path.name.lower() for path in folder.parent.iterdir() if path.is_dir()}
+    return folder.parent if folder.name.lower() in PARTS and "hazy" in beside else None
+
+
+def _is_kept(picture: Path, folder: Path, leave_out: str) -> bool:
     fold, folds = parsed_fold(leave_out)
-    chosen = [fold_of(hazy.stem.split("_")[0], folder, folds) == fold for hazy, _ in pairs]
-    wanted = leave_out.startswith("!")
-    return [pair for pair, inside in zip(pairs, chosen, strict=True) if inside == wanted]
+    name = re.split(r"[_\s-]+", picture.stem.strip("_- "))[0].lower()  # what both pictures of a pair have in common
+    return (fold_of(name, folder, folds) == fold) == leave_out.startswith("!")
 
 
 def parsed_fold(text: str) -> tuple[int, int]:
@@ -57,16 +89,16 @@ def fold_of(name: str, folder: Path, folds: int) -> int:
     """Which fold the place of a picture falls in; a hash of the place's first picture, the same everywhere.
 
     Raises:
-        PictureError: `places.txt` is there and cannot be read.
+        PictureError: `PLACES` is there and cannot be read.
     """
-    places = folder / "places.txt"
+    places = folder / PLACES
     if places.is_file():
         try:
             lines = places.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise PictureError(f"cannot read {places}: {error}") from None
         for line in lines:
-            members = line.split("#")[0].split()
+            members = line.split("#")[0].lower().split()
             if name in members:
                 name = members[0]
                 break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +44,11 @@ def scores(checkpoint: Path, pairs: Sequence[tuple[Path, Path]], protocol: str, 
     import numpy as np
 
     model = load_model(checkpoint)
-    found, squared = [], []
+    found = []
     for hazy_path, clear_path in command.progress(pairs, len(pairs), f"scoring {checkpoint.parent.name}"):
         hazy, clear = read_pair(hazy_path, clear_path, longest)
-        if protocol == "paper256":
-            hazy, clear = metrics.paper256(hazy), metrics.paper256(clear)
-        dehazed = dehaze(model, hazy)
-        found.append((metrics.quality.psnr_db(dehazed, clear), metrics.quality.ssim(dehazed, clear)))
-        squared.append(float(((dehazed.astype(np.float32) - clear) ** 2).mean(dtype=np.float64)) / 255**2)
-    psnr_db, ssim = np.mean(found, axis=0)
-    return {"psnr_db": float(psnr_db), "ssim": float(ssim), "pooled_psnr_db": -10 * float(np.log10(np.mean(squared)))}
+        pair = metrics.scored_pair(partial(dehaze, model), hazy, clear, protocol)
+        found.append((pair.psnr_db, pair.ssim, pair.squared_error))
+    psnr_db, ssim, _ = np.mean(found, axis=0)
+    pooled = metrics.pooled_psnr_db([squared for _, _, squared in found])
+    return {"psnr_db": float(psnr_db), "ssim": float(ssim), "pooled_psnr_db": pooled}

@@ -51,10 +51,13 @@ class Source:
     Attributes:
         kind: a key of `SETTINGS`.
         weight: how often it is drawn, in proportion to those of the others; 0 never.
+        leave_out: a fold of places, see `training.places`: no picture of it is read, from whichever of the source's
+            folders, be it as the hazy picture of a sample or as its answer.
     """
 
     kind: str
     weight: NotNegative = 1.0
+    leave_out: Fold = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +93,11 @@ class Pairs(Windowed):
     """Pairs as they are.
 
     Attributes:
-        leave_out, only, limit: see `training.places.kept_pairs`.
+        only, limit: see `training.places.kept_pairs`.
         vary: share of samples whose haze is thinned or thickened.
     """
 
     folder: str
-    leave_out: Fold = ""
     only: str = ""
     limit: Count = 0
     vary: Share = 0.5
@@ -150,7 +152,6 @@ class Transfer(Synthesized):
 
     pairs: str
     onto: list[str]
-    leave_out: Fold = ""
     without: str = NOTHING
 
 

@@ -37,11 +37,11 @@ from torch.utils.data import Dataset
 from edge import command, haze
 from edge.errors import EdgeError, PictureError
 from edge.measure.accuracy import read_pair
-from edge.pictures import picture_files, read_picture
+from edge.pictures import read_picture
 from training import source_settings as settings
 from training import synthesis
 from training.config import read_source
-from training.places import kept_pairs
+from training.places import kept_pairs, kept_pictures
 from training.synthesis import Generator, HazeMap
 
 KEPT = 2  # longest side of a picture in memory, as a multiple of that of the samples: windows are half of it or more
@@ -170,7 +170,7 @@ def _pairs(root: Path, size: tuple[int, int], to: settings.Pairs) -> Draw:
 def _depth(root: Path, size: tuple[int, int], to: settings.Depth) -> Draw:
     """Clear pictures with depth."""
     folder = root / to.folder
-    files = [(path, folder / "depth" / f"{path.stem}.png") for path in picture_files(folder / "clear")]
+    files = [(path, folder / "depth" / f"{path.stem}.png") for path in kept_pictures(folder / "clear", to.leave_out)]
     scenes = _readable(files, partial(_read_with_depth, size))
 
     def draw(rng: Generator) -> Sample:
@@ -186,7 +186,7 @@ def _synthetic_pairs(root: Path, size: tuple[int, int], to: settings.SyntheticPa
     """Pairs made by the scattering model, hazed anew through their own depth."""
     scenes = [
         (clear, synthesis.benchmark_depth(_float(hazy), _float(clear)))
-        for hazy, clear in _readable(kept_pairs(root / to.folder), partial(_read_pair, size))
+        for hazy, clear in _readable(kept_pairs(root / to.folder, to.leave_out), partial(_read_pair, size))
     ]
 
     def draw(rng: Generator) -> Sample:
@@ -206,7 +206,7 @@ def _synthetic_pairs(root: Path, size: tuple[int, int], to: settings.SyntheticPa
 
 def _clear(root: Path, size: tuple[int, int], to: settings.Clear) -> Draw:
     """Clear pictures under haze over invented depth."""
-    pictures = _many(root, to.folders, to.without, size)
+    pictures = _many(root, to.folders, to, size)
 
     def draw(rng: Generator) -> Sample:
         clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
@@ -217,7 +217,7 @@ def _clear(root: Path, size: tuple[int, int], to: settings.Clear) -> Draw:
 
 def _aerial(root: Path, size: tuple[int, int], to: settings.Aerial) -> Draw:
     """Clear pictures under the haze that lies between a drone and the ground."""
-    pictures = _many(root, to.folders, to.without, size)
+    pictures = _many(root, to.folders, to, size)
 
     def draw(rng: Generator) -> Sample:
         clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
@@ -239,7 +239,7 @@ def _transfer(root: Path, size: tuple[int, int], to: settings.Transfer) -> Draw:
     for hazy, clear in _readable(kept_pairs(root / to.pairs, to.leave_out), partial(_read_pair, size)):
         fitted = synthesis.fitted_haze(_float(hazy), _float(clear))
         maps.append((_eight_bit(fitted.transmission), _eight_bit(fitted.glow)))
-    scenes = _many(root, to.onto, to.without, size)
+    scenes = _many(root, to.onto, to, size)
 
     def draw(rng: Generator) -> Sample:
         transmission, glow = maps[rng.integers(len(maps))]
@@ -256,7 +256,7 @@ def _transfer(root: Path, size: tuple[int, int], to: settings.Transfer) -> Draw:
 
 def _identity(root: Path, size: tuple[int, int], to: settings.Pictures) -> Draw:
     """Clear pictures, whose answer is the picture itself."""
-    pictures = _many(root, to.folders, to.without, size)
+    pictures = _many(root, to.folders, to, size)
 
     def draw(rng: Generator) -> Sample:
         clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
@@ -269,7 +269,7 @@ def _identity(root: Path, size: tuple[int, int], to: settings.Pictures) -> Draw:
 
 def _unlabelled(root: Path, size: tuple[int, int], to: settings.Pictures) -> Draw:
     """Hazy photographs alone."""
-    pictures = _many(root, to.folders, to.without, size)
+    pictures = _many(root, to.folders, to, size)
 
     def draw(rng: Generator) -> Sample:
         hazy = _recoloured(rng, _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))])))[0]
@@ -336,12 +336,18 @@ def _recoloured(rng: Generator, *pictures: np.ndarray, much: float = 1.0) -> tup
     return tuple(np.minimum(picture**gamma * gain, 1) for picture in pictures)
 
 
-def _many(root: Path, folders: Sequence[str], without: str, size: tuple[int, int]) -> list[np.ndarray]:
+def _many(
+    root: Path, folders: Sequence[str], to: settings.Pictures | settings.Transfer, size: tuple[int, int]
+) -> list[np.ndarray]:
     if not folders:
         raise EdgeError("a source has an empty list of folders; name one")
-    paths = [p for folder in folders for p in picture_files(root / folder) if not p.name.startswith(without)]
+    kept = [path for folder in folders for path in kept_pictures(root / folder, to.leave_out)]
+    paths = [path for path in kept if not path.name.startswith(to.without)]
     if not paths:
-        raise EdgeError(f"no pictures in {', '.join(folders)} under {root} are left without {without!r}")
+        raise EdgeError(
+            f"no picture in {', '.join(folders)} under {root} is left: all names begin with the source's `without`, or "
+            "all places are in the fold of its `leave_out`"
+        )
     return _readable([(path,) for path in paths], partial(_read, size))
 
 
@@ -349,16 +355,16 @@ def _readable(rows: Iterable[tuple[Path, ...]], read: Callable[..., Kept]) -> li
     """What is kept in memory of each row of files; a row that cannot be read, or does not fit, is named and left out.
 
     Raises:
-        PictureError: nothing is left; the message is that of the last one.
+        PictureError: nothing is left; the message is that of the last one that could not be read.
     """
-    kept, wrong = [], None
+    kept, wrong = [], PictureError("no picture is left outside the fold of the source's `leave_out`")
     for row in rows:
         try:
             kept.append(read(*row))
         except PictureError as error:
             wrong = error
             command.say(f"left out: {error}")
-    if wrong is not None and not kept:
+    if not kept:
         raise wrong
     return kept
 

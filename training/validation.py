@@ -12,7 +12,6 @@ import numpy as np
 from edge import command
 from edge.errors import PictureError
 from edge.measure import accuracy, quality
-from training.metrics import BEST_PSNR_DB
 
 STRIP_HEIGHT = 160
 STRIP_ROWS = 4
@@ -78,7 +77,7 @@ def validate(
             return None
         hazy, clear = read_pair(hazy_path, clear_path, longest)
         dehazed = dehazer(hazy)
-        scores.append((min(quality.psnr_db(dehazed, clear), BEST_PSNR_DB), quality.ssim(dehazed, clear)))
+        scores.append((min(quality.psnr_db(dehazed, clear), quality.EQUAL_PSNR_DB), quality.ssim(dehazed, clear)))
         rows.append((hazy, dehazed, clear))
         if len(rows) > STRIP_ROWS:  # keep few in memory: the first ones, and the last
             del rows[-2]

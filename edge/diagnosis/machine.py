@@ -48,6 +48,21 @@ ARM_PARTS = {
 }
 
 
+# Instruction sets that the speed of a network hangs on, by the flags of x86 and ARM processors in /proc/cpuinfo.
+INSTRUCTION_SETS = {
+    "avx2": "AVX2",
+    "avx512f": "AVX-512",
+    "avx_vnni": "AVX-VNNI",
+    "avx512_vnni": "AVX-512 VNNI",
+    "avx512_bf16": "AVX-512 BF16",
+    "amx_int8": "AMX INT8",
+    "asimd": "NEON",
+    "asimddp": "dot product",
+    "i8mm": "I8MM",
+    "sve": "SVE",
+}
+
+
 @dataclass(frozen=True)
 class Machine:
     """This machine.
@@ -122,6 +137,13 @@ def processor_name(root: Path = ROOT) -> str:
             if key.strip() == wanted:
                 return translate(value.strip())
     return platform.processor() or "unknown"
+
+
+def instruction_sets(root: Path = ROOT) -> tuple[str, ...]:
+    """Those of `INSTRUCTION_SETS` that the processor says it has."""
+    lines = [line.partition(":") for line in _read(root / "proc/cpuinfo").splitlines()]
+    flags = {flag for key, _, value in lines if key.strip() in ("flags", "Features") for flag in value.split()}
+    return tuple(name for flag, name in INSTRUCTION_SETS.items() if flag in flags)
 
 
 def may_open(path: Path) -> bool:

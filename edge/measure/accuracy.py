@@ -14,12 +14,11 @@ import numpy as np
 from edge import command
 from edge.errors import PictureError
 from edge.measure.pairs import find_pairs
-from edge.measure.quality import psnr_db, ssim
+from edge.measure.quality import EQUAL_PSNR_DB, psnr_db, ssim
 from edge.measure.record import AgainstFloat, ErrorMap, PictureScore, Quality, Shown, Subject
 from edge.measure.statistics import mean_interval
 from edge.pictures import read_picture
 
-PSNR_OF_EQUAL_DB = 100.0  # stands for infinity, which JSON does not have
 SHOWN_WIDTH = 560
 ENLARGED = 16  # times, of error maps
 Dehaze = Callable[[np.ndarray], np.ndarray]
@@ -188,4 +187,4 @@ def data_uri(picture: np.ndarray) -> str:
 
 
 def _finite(decibels: float) -> float:
-    return min(decibels, PSNR_OF_EQUAL_DB)
+    return min(decibels, EQUAL_PSNR_DB)

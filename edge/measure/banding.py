@@ -1,4 +1,4 @@
-"""Banding and blotches: what shows where a sky should be smooth."""
+"""Banding (of brightness, in steps of 1 to 4 grey levels) and blotches: what shows where a sky should be smooth."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ def banding(picture: np.ndarray) -> float:
     and p+ are the shares of flat pixels around it that have its own level, k less and k more. A gradient without
     noise has steps of one level even in the best 8-bit picture: compare a picture with that of the float model.
 
+    Only brightness is looked at, and steps of 1 to 4 grey levels of it: bands that are further apart count as edges,
+    and bands of colour alone, between which brightness stays the same, are not seen. Both give 0.
+
     Args:
         picture: uint8 RGB (H, W, 3).
 
@@ -30,10 +33,9 @@ def banding(picture: np.ndarray) -> float:
         apart fill the picture.
 
     Raises:
-        FrameError: another dtype or shape.
+        FrameError: another dtype or shape, or no pixels.
     """
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
-        raise FrameError(f"banding is measured on uint8 RGB (H, W, 3), not {picture.dtype} {picture.shape}")
+    _check(picture)
     levels = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     flat = _flat(levels)
     present = np.unique(levels[flat]) if flat.any() else ()
@@ -61,10 +63,22 @@ def unevenness(picture: np.ndarray) -> float:
     Returns:
         Standard deviation in grey levels of the difference of two Gaussian blurs (sigma 2 and 60 pixels), mean over
         channels.
+
+    Raises:
+        FrameError: another dtype or shape, or no pixels.
     """
+    _check(picture)
     exact = picture.astype(np.float32)
     fine, coarse = (cv2.GaussianBlur(exact, (0, 0), sigma) for sigma in (FINEST, COARSEST))
     return float((fine - coarse).std(axis=(0, 1)).mean())
+
+
+def _check(picture: np.ndarray) -> None:
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
+        raise FrameError(
+            f"banding and unevenness are measured on uint8 RGB (H, W, 3) with pixels in it, not {picture.dtype} "
+            f"{picture.shape}"
+        )
 
 
 def _flat(levels: np.ndarray) -> np.ndarray:

@@ -34,7 +34,8 @@ def data(tmp_path):
 
 
 def test_every_set_has_its_row_and_the_real_ones_their_mean(data):
-    rows = {line.split("|")[1].strip(): line for line in quality.table(lambda frame: frame, data).splitlines()}
+    lines = quality.table(lambda frame: frame, data).splitlines()
+    rows = {line.split("|")[1].strip(): line for line in lines if line.startswith("|")}
     zeros = np.zeros((8, 8), np.uint8)
     by_20, by_40 = (peak_signal_noise_ratio(zeros, zeros + level) for level in (20, 40))
     assert f"| {by_20:.2f} | {by_20:.2f} [" in rows["NH-HAZE 51-55"]
@@ -42,3 +43,17 @@ def test_every_set_has_its_row_and_the_real_ones_their_mean(data):
     assert f"| 2 | {(by_20 + by_40) / 2:.2f} |" in rows["`outdoor_val`, SOTS outdoor"]
     assert "| 1 | – | 100.00 [" in rows["a drone's flight that was not trained on, kept"]
     assert "100.00" in rows["clear pictures of `indoor_val`, kept"]
+
+
+def test_the_worst_picture_that_is_to_be_kept_is_told(data):
+    """All brighter by 5, the darkest pictures of the flight by 50: a mean would hide it."""
+
+    def brighter(frame: np.ndarray) -> np.ndarray:
+        return frame + np.uint8(50 if frame.max() < 20 else 5)
+
+    cv2.imwrite(str(data / "clear_aerial" / "snowpeak2.png"), np.full((24, 32, 3), 10, np.uint8))
+    told = quality.table(brighter, data).splitlines()[-1]
+    zeros = np.zeros((8, 8), np.uint8)
+    by_5, by_50 = (peak_signal_noise_ratio(zeros, zeros + level) for level in (5, 50))
+    assert f"{by_5:.2f} dB (clear pictures of `outdoor_val`)" in told
+    assert f"{by_50:.2f} dB (a drone's flight that was not trained on)" in told

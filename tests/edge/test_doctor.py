@@ -82,6 +82,21 @@ def test_boards_are_known_by_their_device_tree(tmp_path, model, family):
     assert seen.board == model.rstrip("\0")
 
 
+@pytest.mark.parametrize(
+    ("cpuinfo", "told"),
+    [
+        ("flags\t\t: fpu avx2 avx512f avx512_vnni\n", ("AVX2", "AVX-512", "AVX-512 VNNI")),
+        ("flags\t\t: fpu sse4_2 avx2\n", ("AVX2",)),
+        ("Features\t: fp asimd asimddp\n", ("NEON", "dot product")),
+        ("", ()),
+    ],
+)
+def test_instruction_sets_are_those_that_the_processor_says(tmp_path, cpuinfo, told):
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc/cpuinfo").write_text(cpuinfo)
+    assert machine.instruction_sets(tmp_path) == told
+
+
 def test_outside_a_virtual_environment_the_advice_makes_one():
     outside = machine.Machine("", "raspberry-pi", "", "aarch64", "", "3.13.0", "apt-get", False, True)
     assert outside.pip_install("x").startswith("python3 -m venv --system-site-packages ~/draco && ")

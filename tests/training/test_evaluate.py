@@ -17,7 +17,7 @@ from tests.training.test_export_onnx import lively
 from training import evaluate, models
 from training.baselines import dark_channel_prior
 from training.checkpoint import save_checkpoint
-from training.metrics import bootstrap, ciede2000
+from training.metrics import bootstrap, ciede2000, pooled_psnr_db, scored_pair
 
 
 def rgb(path) -> np.ndarray:
@@ -53,6 +53,22 @@ def test_the_papers_protocol_pools_the_error_of_pictures_of_256_pixels(pairs_fol
         squared.append(((hazy - clear) ** 2).mean() / 255**2)
     assert report["protocol"] == "paper256"
     assert report["pooled_psnr_db"] == pytest.approx(-10 * np.log10(np.mean(squared)), abs=1e-3)
+
+
+@pytest.mark.parametrize(("protocol", "shape"), [("full", (30, 40, 3)), ("paper256", (256, 256, 3))])
+def test_a_pair_is_scored_as_the_protocol_takes_it(pairs_folder, protocol, shape):
+    hazy, clear = (rgb(pairs_folder / kind / "1.png") for kind in ("hazy", "clear"))
+    pair = scored_pair(lambda frame: frame // 2, hazy, clear, protocol)
+    assert pair.hazy.shape == pair.dehazed.shape == pair.clear.shape == shape
+    assert np.array_equal(pair.dehazed, pair.hazy // 2)
+    assert pair.psnr_db == pytest.approx(peak_signal_noise_ratio(pair.clear, pair.dehazed), abs=1e-6)
+    assert pooled_psnr_db([pair.squared_error]) == pytest.approx(pair.psnr_db, abs=1e-4)
+
+
+def test_no_error_at_all_counts_as_100_db(pairs_folder):
+    clear = rgb(pairs_folder / "clear" / "1.png")
+    pair = scored_pair(lambda frame: frame, clear, clear, "full")
+    assert (pair.psnr_db, pooled_psnr_db([pair.squared_error])) == (100, 100)
 
 
 def test_a_checkpoint_is_scored(pairs_folder, tmp_path, capsys):

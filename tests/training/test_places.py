@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from edge.errors import PictureError
-from training.places import fold_of, kept_pairs
+from training.places import fold_of, kept_pairs, kept_pictures
 
 
 @pytest.fixture
@@ -28,6 +28,36 @@ def test_a_fold_holds_whole_places_and_the_folds_hold_every_pair_once(folder):
     kept = {hazy.stem for hazy, _ in kept_pairs(folder, "1/3")}
     assert kept.isdisjoint(folds[1]) and kept | folds[1] == {f"p{n}" for n in range(6)}
     assert fold_of("p5", folder, 3) == fold_of("p1", folder, 3)
+
+
+def test_clear_pictures_alone_are_of_the_fold_of_their_pair(folder):
+    for fold in ("1/3", "!1/3"):
+        pairs = kept_pairs(folder, fold)
+        for number, part in enumerate(("hazy", "clear")):
+            assert kept_pictures(folder / part, fold) == [pair[number] for pair in pairs]
+    assert len(kept_pictures(folder / "clear")) == 6
+
+
+def test_a_fold_counts_where_there_are_pairs_or_places_and_nowhere_else(folder):
+    (folder / "places.txt").unlink()
+    assert kept_pictures(folder / "clear", "1/3") == [clear for _, clear in kept_pairs(folder, "1/3")]
+    for picture in (folder / "hazy").iterdir():
+        picture.unlink()
+    (folder / "hazy").rmdir()
+    assert len(kept_pictures(folder / "clear", "1/3")) == 6
+    (folder / "clear" / "places.txt").write_text("p0 p1 p2 p3 p4 p5\n")
+    assert sorted(len(kept_pictures(folder / "clear", f"{k}/3")) for k in range(3)) == [0, 6, 6]
+
+
+def test_both_pictures_of_a_pair_are_in_one_fold_however_their_names_are_written(tmp_path):
+    for part, ending in (("hazy", "-hazy"), ("GT", "_GT")):
+        (tmp_path / part).mkdir()
+        for number in range(9):
+            name = f"{'P' if part == 'GT' else 'p'}{number}{ending}.png"
+            cv2.imwrite(str(tmp_path / part / name), np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "places.txt").write_text("P0 P3\n")
+    for k in range(3):
+        assert kept_pictures(tmp_path / "GT", f"{k}/3") == [clear for _, clear in kept_pairs(tmp_path, f"{k}/3")]
 
 
 def test_pairs_are_kept_by_name_and_number(folder):

@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+import quantization.ablation
+import training.ablation
 from edge.errors import EdgeError
 from training import sources
+from training.config import read_config
+from training.places import fold_of, kept_pairs
 from training.sources import build
 
 SIZE = (32, 24)
@@ -173,6 +177,70 @@ def test_benchmark_haze_lies_in_the_ranges_of_the_benchmark():
     assert min(t.max() for t, _ in indoor) >= 0.6 and max(t.max() for t, _ in indoor) <= 1.5
     thick = np.mean([light[0] for t, light in outdoor if t.max() > 0.18])
     assert thick < np.mean([light[0] for t, light in outdoor if t.max() < 0.1]) - 0.03  # they go together
+
+
+@pytest.fixture
+def places(data, tmp_path) -> Path:
+    """The folders of the ablations' recipes; each picture of real/ is at a place of its own."""
+    for folder, taken in {
+        "real": "pairs",
+        "outdoor": "deep",
+        "indoor": "pairs",
+        "clear_aerial": "clear",
+        "real_hazy": "clear",
+    }.items():
+        shutil.copytree(data / taken, tmp_path / folder)
+    (tmp_path / "real" / "places.txt").write_text("# none shares its place\n")
+    shutil.copytree(data / "deep" / "depth", tmp_path / "real" / "depth")
+    return tmp_path
+
+
+@pytest.fixture
+def read(monkeypatch) -> list[Path]:
+    """The files that sources have read."""
+    files: list[Path] = []
+    readable = sources._readable
+
+    def noted(rows, reader):
+        rows = list(rows)
+        files.extend(path for row in rows for path in row)
+        return readable(rows, reader)
+
+    monkeypatch.setattr(sources, "_readable", noted)
+    return files
+
+
+@pytest.mark.parametrize("kind", [*TABLES, "unlabelled"])
+def test_no_kind_reads_a_picture_of_the_fold_that_is_left_out(places, read, kind):
+    where = {
+        "transfer": {"pairs": "real", "onto": ["clear_aerial", "real/clear"]},
+        "unlabelled": {"folders": ["real/hazy"]},
+        **{paired: {"folder": "real"} for paired in ("pairs", "depth", "synthetic_pairs")},
+    }
+    folders = where.get(kind, {"folders": ["real/clear"]})
+    build({"mine": {"kind": kind, "leave_out": "0/3", **folders}}, SIZE, 0, places)
+    left_out = {path for pair in kept_pairs(places / "real", "!0/3") for path in pair}
+    assert left_out and read and left_out.isdisjoint(read)
+
+
+@pytest.mark.parametrize("study", [training.ablation.STUDY, quantization.ablation.STUDY], ids=lambda study: study.name)
+def test_no_variant_of_an_ablation_sees_the_places_that_it_is_measured_on(places, read, study):
+    config = read_config(study.recipe)
+    measured_on = kept_pairs(places / "real", config.validation.pairs["places"].fold)
+    for name, variant in study.variants.items():
+        read.clear()
+        build(variant.change(config).sources, SIZE, 0, places)
+        seen = {path for pair in measured_on for path in pair} & set(read)
+        assert read and not seen, name
+
+
+def test_a_source_whose_pictures_are_all_left_out_says_so(places):
+    names = " ".join(f"p{number}" for number in range(6))
+    (places / "real" / "places.txt").write_text(f"{names}\n")
+    held = fold_of("p0", places / "real", 2)
+    for table in ({"kind": "depth", "folder": "real"}, {"kind": "identity", "folders": ["real/clear"]}):
+        with pytest.raises(EdgeError, match="`leave_out`"):
+            build({"mine": {**table, "leave_out": f"{held}/2"}}, SIZE, 0, places)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 
 from edge.measure import accuracy
 from edge.measure.accuracy import Before
+from edge.measure.quality import EQUAL_PSNR_DB
 from edge.measure.record import PictureScore, Quality, Subject
 from edge.measure.statistics import Interval
 
@@ -36,7 +37,7 @@ def test_a_perfect_score_can_be_written_as_json(pairs):
     data = accuracy.open_pairs(pairs)
     clear = {read_picture(h)[0].tobytes(): read_picture(c)[0] for h, c in data.pairs}
     scored = accuracy.score(lambda hazy: clear[hazy.tobytes()], data, "perfect")
-    assert scored.psnr_db == accuracy.PSNR_OF_EQUAL_DB and math.isfinite(scored.psnr_interval_db.high)
+    assert scored.psnr_db == EQUAL_PSNR_DB and math.isfinite(scored.psnr_interval_db.high)
     assert scored.ssim == pytest.approx(1)
     assert scored.hazy_psnr_db < 40
 

@@ -1,5 +1,6 @@
 """Banding is what it is called: it grows with the height of the steps, and noise, texture and flat areas have none."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -33,6 +34,14 @@ def test_noise_texture_and_one_flat_area_have_none():
 
 def test_an_edge_is_not_a_band():
     assert banding(grey(np.where(np.arange(WIDTH) < 80, 60, 180) * np.ones((HEIGHT, 1)))) == 0
+
+
+def test_what_is_not_measured_gives_nothing():
+    """Steps of more than 4 grey levels, and bands of colour between which brightness stays the same."""
+    assert banding(sky(LARGEST_STEP)) > 0 and banding(sky(LARGEST_STEP + 1)) == 0
+    colours = np.where((np.arange(WIDTH) // 20 % 2)[:, None], (110, 120, 105), (120, 115, 105)).astype(np.uint8)
+    picture = np.tile(colours, (HEIGHT, 1, 1))
+    assert np.ptp(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)) == 0 and banding(picture) == 0
 
 
 def test_it_agrees_with_a_count_pixel_by_pixel():
@@ -80,3 +89,10 @@ def test_blotches_of_cells_are_uneven_also_under_noise_and_noise_alone_is_not():
 def test_other_pictures_are_refused():
     with pytest.raises(FrameError, match="uint8 RGB"):
         banding(np.zeros((4, 4), np.uint8))
+
+
+@pytest.mark.parametrize("measure", [banding, unevenness])
+@pytest.mark.parametrize("shape", [(0, 0, 3), (0, 8, 3), (8, 0, 3)])
+def test_a_picture_without_pixels_is_refused_in_words(measure, shape):
+    with pytest.raises(FrameError, match="with pixels in it"):
+        measure(np.zeros(shape, np.uint8))
