@@ -72,6 +72,11 @@ class Row:
     made: str
     marks: str
 
+    @property
+    def frame(self) -> str:
+        """The frame size, for example ``640x480``."""
+        return f"{self.width}x{self.height}"
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -97,7 +102,8 @@ def collect(places: Sequence[Path]) -> tuple[list[Entry], list[str]]:
     """Read every measurement in folders (and below) and files.
 
     Returns:
-        Entries, clearest first and then fastest first; and one line for each file that was left out.
+        Entries, those with the same frames and threads together, of these clearest first and then fastest first; and
+        one line for each file that was left out.
 
     Raises:
         EdgeError: a place does not exist.
@@ -110,7 +116,12 @@ def collect(places: Sequence[Path]) -> tuple[list[Entry], list[str]]:
             left_out.append(str(error))
             command.say(f"left out: {error}")
     entries = [Entry(path, m, _row(m, [other for _, other in measurements])) for path, m in measurements]
-    return sorted(entries, key=lambda e: (-(e.row.psnr_db or 0), e.row.p90_ms)), left_out
+    return sorted(entries, key=_order), left_out
+
+
+def _order(entry: Entry) -> tuple:
+    r = entry.row
+    return r.width * r.height, r.width, r.threads or 0, -(r.psnr_db or 0), r.p90_ms
 
 
 def _files(places: Sequence[Path]) -> Iterable[Path]:

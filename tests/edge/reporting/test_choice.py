@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.reporting import rows
-from edge.reporting.choice import Wish, fits, pareto, verdicts
+from edge.reporting.choice import Setting, Wish, by_setting, fits, fronts, pareto, verdicts
 
 
 def entries_of(*measurements):
@@ -62,9 +62,38 @@ def test_each_board_has_its_answer(make):
     assert [v.board for v in verdicts(entries, Wish())] == ["Pi 5", "Orin", "Pi 5 #2"]
 
 
-def test_scores_on_other_pictures_do_not_compete(make):
-    from dataclasses import replace
+def of_size(measurement, width, height, threads=None):
+    return replace(measurement, run=replace(measurement.run, width=width, height=height, threads=threads))
 
+
+def test_each_frame_size_has_its_answer_and_its_front(make):
+    entries = entries_of(
+        of_size(make("small", [1] * 20, 20.0), 160, 120),
+        of_size(make("middle", [4] * 20, 20.0), 640, 480),
+        of_size(make("large", [80] * 20, 20.0), 3840, 2160),
+    )
+    assert [v.sentence for v in verdicts(entries, Wish(budget_ms=5))] == [
+        "On Board at 160x120 within 5 ms: edge-m INT8 (openvino), 20.0 dB, 1 ms p90.",
+        "On Board at 640x480 within 5 ms: edge-m INT8 (openvino), 20.0 dB, 4 ms p90.",
+        "On Board at 3840x2160 within 5 ms: none of 1 fits; the fastest is edge-m INT8 (openvino), 20.0 dB, 80 ms p90.",
+    ]
+    assert fronts(entries) == entries
+
+
+def test_each_number_of_threads_has_its_answer_and_says_so_only_where_they_differ(make):
+    one, four, own = (of_size(make(f"t{n}", [9] * 20, 20.0), 640, 480, n) for n in (1, 4, None))
+    words = [v.sentence.partition(":")[0] for v in verdicts(entries_of(one, four, own), Wish())]
+    assert words == ["On Board with 1 thread", "On Board with 4 threads", "On Board with threads of its own choice"]
+    assert verdicts(entries_of(four, four), Wish())[0].sentence.startswith("On Board: ")
+    assert list(by_setting(entries_of(one, four))) == [Setting(640, 480, 1), Setting(640, 480, 4)]
+
+
+def test_each_board_has_its_front(make):
+    entries = entries_of(make("quick", [1] * 20, 22.0, board="Orin"), make("slow", [9] * 20, 20.0, board="Pi"))
+    assert fronts(entries) == entries
+
+
+def test_scores_on_other_pictures_do_not_compete(make):
     easy = make("easy", [4] * 20, 35.0)
     easy = replace(easy, quality=replace(easy.quality, digest="e" * 64, data="easy pictures"))
     entries = entries_of(make("a", [4] * 20, 20.0), make("b", [5] * 20, 21.0), easy)

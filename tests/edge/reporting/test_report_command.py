@@ -140,6 +140,25 @@ def test_tables_for_people_and_for_machines_agree(page):
     assert float(rows[1]["psnr_drop_db"]) == pytest.approx(0.25)
 
 
+def test_rows_of_several_frame_sizes_say_theirs_and_share_no_chart(make, folder, tmp_path):
+    sizes = ((160, 120), (640, 480), (3840, 2160))
+    ms = [make(f"{w}-wide", [w / 100] * 20, 20.0) for w, _ in sizes]
+    ms = [replace(m, run=replace(m.run, width=w, height=h)) for m, (w, h) in zip(ms, sizes, strict=True)]
+    place, out = folder(*ms), tmp_path / "out"
+    assert report.main([str(place), "--out", str(out), "--budget", "5"]) == 0
+    text = (out / "report.html").read_text()
+    charts = json.loads(re.search(r'id="charts">(.*?)</script>', text, re.S)[1])
+    assert sum(name.startswith("pareto") for name in charts) == 3
+    places = {a["id"] for _, a in Page(text).elements if a.get("class") == "chart"}
+    assert {f"chart-{name}" for name in charts} == places
+    markdown = (out / "report.md").read_text()
+    assert all(
+        f"| {w}x{h} |" in markdown and f"On the front at {w}x{h}: {w}-wide." in Page(text).text for w, h in sizes
+    )
+    assert report.main([str(place / "0.json"), "--out", str(out)]) == 0
+    assert "160x120" not in (out / "report.md").read_text(), "one size for all says nothing in a column"
+
+
 def test_a_hostile_name_harms_nobody(make, folder, tmp_path):
     shown = (Shown(HOSTILE, HOSTILE, PIXEL, PIXEL, ""),)
     hostile = make(HOSTILE, psnr_db=20.0, model=HOSTILE, board=HOSTILE, marks=(HOSTILE,), shown=shown)
