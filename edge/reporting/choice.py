@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from edge.reporting.rows import Entry, Row
@@ -23,18 +23,23 @@ class Wish:
 
 @dataclass(frozen=True)
 class Setting:
-    """What rows have to share for their times to compare: the frame size, and the threads asked for."""
+    """What rows have to share to compare: the frame size, the threads asked for, and the pictures they were scored on.
+
+    Attributes:
+        data: of the pictures; None for rows without scores.
+    """
 
     width: int
     height: int
     threads: int | None
+    data: str | None = None
 
     @staticmethod
     def of(entry: Entry) -> Setting:
-        return Setting(entry.row.width, entry.row.height, entry.row.threads)
+        return Setting(entry.row.width, entry.row.height, entry.row.threads, entry.row.data)
 
     def described(self, others: Iterable[Setting]) -> str:
-        """What tells it from others, for example `` at 640x480 with 4 threads``; empty where nothing does."""
+        """What tells it from others, for example `` at 640x480 on “outdoor”``; empty where nothing does."""
         others = list(others)
         words = ""
         if any((s.width, s.height) != (self.width, self.height) for s in others):
@@ -42,6 +47,8 @@ class Setting:
         if any(s.threads != self.threads for s in others):
             count = f"{self.threads} thread{'s' if self.threads != 1 else ''}"
             words += f" with {count if self.threads else 'threads of its own choice'}"
+        if self.data is not None and any(s.data not in (self.data, None) for s in others):
+            words += f" on “{self.data}”"
         return words
 
 
@@ -54,12 +61,6 @@ class Verdict:
     sentence: str
 
 
-def main_data(entries: Sequence[Entry]) -> str:
-    """Digest of the pictures that most entries were scored on: only scores on the same pictures compare."""
-    counts = Counter(e.data_digest for e in entries if e.data_digest)
-    return counts.most_common(1)[0][0] if counts else ""
-
-
 def pareto(entries: Sequence[Entry]) -> list[Entry]:
     """Entries that no other beats in both p90 and PSNR, fastest first. All must be scored on the same pictures."""
     front: list[Entry] = []
@@ -70,27 +71,26 @@ def pareto(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def fronts(entries: Sequence[Entry]) -> list[Entry]:
-    """Entries on the Pareto front of their board and setting. All must be scored on the same pictures."""
+    """Entries on the Pareto front of their board and setting."""
     groups = _grouped(entries, lambda e: (e.machine, Setting.of(e)))
     return [entry for group in groups.values() for entry in pareto(group)]
 
 
 def by_setting(entries: Sequence[Entry]) -> dict[Setting, list[Entry]]:
-    """Entries by what they have to share for their times to compare."""
+    """Entries by what they have to share to compare."""
     return _grouped(entries, Setting.of)
 
 
 def verdicts(entries: Sequence[Entry], wish: Wish) -> list[Verdict]:
-    """One for each board and setting, in the order of the entries."""
-    data = main_data(entries)
+    """One for each board and setting, in the order of the entries; rows without scores count where none has any."""
     names = Counter(board for board, _ in dict.fromkeys(e.machine for e in entries))
     every = by_setting(entries)
     found = []
     for (board, machine), on_board in _grouped(entries, lambda e: e.machine).items():
         name = f"{board} ({machine[:4]})" if names[board] > 1 else board
-        for setting, here in by_setting(on_board).items():
-            scored = [e for e in here if e.data_digest == data and data] or here
-            found.append(_verdict(name, setting.described(every), scored, wish))
+        groups = by_setting(on_board)
+        scored = {replace(s, data=None) for s in groups if s.data is not None}
+        found += [_verdict(name, s.described(every), here, wish) for s, here in groups.items() if s not in scored]
     return found
 
 

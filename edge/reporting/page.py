@@ -14,7 +14,7 @@ from edge.errors import EdgeError
 from edge.measure.record import ErrorMap, PictureScore, Shown
 from edge.pictures import whole_file
 from edge.reporting import charts
-from edge.reporting.choice import Setting, Verdict, Wish, by_setting, fronts, main_data
+from edge.reporting.choice import Setting, Verdict, Wish, by_setting, fronts
 from edge.reporting.machine_readable import Case
 from edge.reporting.regressions import Comparison
 from edge.reporting.rows import Entry
@@ -49,6 +49,8 @@ COLUMNS = (
     Column("psnr_db", "PSNR, dB", 2, "mean over the pictures, full resolution"),
     Column("ssim", "SSIM", 3, "mean over the pictures"),
     Column("psnr_drop_db", "Drop, dB", 2, "what the precision costs against float32"),
+    Column("drop_from", "Drop from", title="pictures of the drop, where it is not from the float32 row here"),
+    Column("data", "Data", title="pictures of PSNR and SSIM: only rows on the same ones compare", differs=True),
     Column("p50_ms", "p50, ms", 2, "median time of a frame"),
     Column("p99_ms", "p99, ms", 2),
     Column("fps", "frames/s", 0, "end to end, capture included"),
@@ -106,9 +108,7 @@ def render(content: Content) -> str:
     )
     environment.filters["number"] = number
     entries = content.entries
-    data = main_data(entries)
-    scored = [e for e in entries if e.data_digest == data and data]
-    compared = by_setting(scored)
+    compared = by_setting([e for e in entries if e.measurement.quality])
     return environment.get_template("page.html.j2").render(
         version=__version__,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -119,10 +119,8 @@ def render(content: Content) -> str:
         comparisons=content.comparisons,
         failed=[c for c in content.cases if c.failed],
         columns=columns_of(entries),
-        data=scored[0].row.data if scored else None,
-        pictures_scored=max((len(e.measurement.quality.pictures) for e in scored if e.measurement.quality), default=0),
-        other_data=sorted({e.row.data for e in entries if e.row.data and e.data_digest != data}),
-        front={e.path for e in fronts(scored)},
+        scored={e.row.data: len(e.measurement.quality.pictures) for e in entries if e.measurement.quality},
+        front={e.path for alike in compared.values() for e in fronts(alike)},
         tradeoffs=[
             Tradeoff(_chart_name(n), setting.described(by_setting(entries)), fronts(alike))
             for n, (setting, alike) in enumerate(compared.items())

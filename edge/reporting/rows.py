@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge import command
 from edge.errors import EdgeError
-from edge.measure.record import Measurement
+from edge.measure.record import Measurement, Quality
 from edge.measure.store import MeasurementError, read
 
 
@@ -17,7 +17,8 @@ class Row:
     """A measurement's figures; None where a figure was not measured.
 
     `psnr_drop_db` and `ssim_drop` are what the precision costs: against the float row of the same model on the
-    same pictures where that is among the measurements, else what export measured. `memory_mb` is the process's peak
+    same pictures where that is among the measurements, else what export measured, as `drop_from` then says.
+    `data` names the pictures, and tells two folders of one name apart. `memory_mb` is the process's peak
     less what it held before the bundle was opened. `sustained_fps` is the rate at the end of a sustained run, and
     `sustained_share` that over the rate at its beginning.
     """
@@ -57,6 +58,7 @@ class Row:
     psnr_gain_db: float | None
     psnr_drop_db: float | None
     ssim_drop: float | None
+    drop_from: str
     data: str | None
     agreement_db: float | None
     energy_mj: float | None
@@ -102,8 +104,8 @@ def collect(places: Sequence[Path]) -> tuple[list[Entry], list[str]]:
     """Read every measurement in folders (and below) and files.
 
     Returns:
-        Entries, those with the same frames and threads together, of these clearest first and then fastest first; and
-        one line for each file that was left out.
+        Entries, those that compare together, of these clearest first and then fastest first; and one line for each
+        file that was left out.
 
     Raises:
         EdgeError: a place does not exist.
@@ -121,7 +123,7 @@ def collect(places: Sequence[Path]) -> tuple[list[Entry], list[str]]:
 
 def _order(entry: Entry) -> tuple:
     r = entry.row
-    return r.width * r.height, r.width, r.threads or 0, -(r.psnr_db or 0), r.p90_ms
+    return r.width * r.height, r.width, r.threads or 0, r.data is None, r.data or "", -(r.psnr_db or 0), r.p90_ms
 
 
 def _files(places: Sequence[Path]) -> Iterable[Path]:
@@ -140,7 +142,7 @@ def _files(places: Sequence[Path]) -> Iterable[Path]:
 
 def _row(m: Measurement, others: Sequence[Measurement]) -> Row:
     total, quality = m.latency.total_ms, m.quality
-    psnr_drop, ssim_drop = _drop(m, others)
+    psnr_drop, ssim_drop, drop_from = _drop(m, others)
     first, last = _first_and_last_fps(m)
     stages = {name: summary.p50 for name, summary in m.latency.stages_ms.items()}
     return Row(
@@ -179,7 +181,8 @@ def _row(m: Measurement, others: Sequence[Measurement]) -> Row:
         psnr_gain_db=quality.psnr_db - quality.hazy_psnr_db if quality else None,
         psnr_drop_db=psnr_drop,
         ssim_drop=ssim_drop,
-        data=quality.data if quality else None,
+        drop_from=drop_from,
+        data=_data(quality, others) if quality else None,
         agreement_db=m.against_float.agreement_db if m.against_float else None,
         energy_mj=m.energy.mj_per_frame if m.energy else None,
         memory_mb=m.memory.peak_mb - m.memory.before_mb if m.memory else None,
@@ -196,7 +199,17 @@ def _row(m: Measurement, others: Sequence[Measurement]) -> Row:
     )
 
 
-def _drop(m: Measurement, others: Sequence[Measurement]) -> tuple[float | None, float | None]:
+def _data(quality: Quality, others: Sequence[Measurement]) -> str:
+    """The name of the pictures' folder, the first where one set has several; with a digest where sets share it."""
+    names: dict[str, str] = {}
+    for q in (*(o.quality for o in others if o.quality), quality):
+        names.setdefault(q.digest, q.data)
+    name = names[quality.digest]
+    return f"{name} ({quality.digest[:6]})" if list(names.values()).count(name) > 1 else name
+
+
+def _drop(m: Measurement, others: Sequence[Measurement]) -> tuple[float | None, float | None, str]:
+    """In PSNR and SSIM; and what it is from where that is not the float row here."""
     checkpoint = m.subject.model.get("checkpoint_sha256")
     if m.quality and checkpoint and m.subject.precision != "fp32":
         floats = [
@@ -210,11 +223,12 @@ def _drop(m: Measurement, others: Sequence[Measurement]) -> tuple[float | None, 
         ]
         floats.sort(key=lambda o: (o.machine.id != m.machine.id, o.subject.target != m.subject.target))
         if floats and floats[0].quality:
-            return floats[0].quality.psnr_db - m.quality.psnr_db, floats[0].quality.ssim - m.quality.ssim
+            return floats[0].quality.psnr_db - m.quality.psnr_db, floats[0].quality.ssim - m.quality.ssim, ""
     if m.quality and checkpoint and m.subject.precision == m.run.precision == "fp32":
-        return 0.0, 0.0
+        return 0.0, 0.0, ""
     exported = m.subject.accuracy or {}
-    return exported.get("psnr_drop_db"), exported.get("ssim_drop")
+    drop = exported.get("psnr_drop_db"), exported.get("ssim_drop")
+    return *drop, "" if drop == (None, None) else f"export, {exported.get('data', 'pictures of its own')}"
 
 
 def _first_and_last_fps(m: Measurement) -> tuple[float | None, float | None]:
