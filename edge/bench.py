@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _measure(paths: list[str], args: argparse.Namespace, settings: Settings, gallery: Gallery) -> None:
     """Measure bundles that take turns, or one alone; a file each."""
-    from edge.measure import session, store
+    from edge.measure import fresh, session, store
     from edge.measure.accuracy import Before
 
     opened = [session.open_bundle(path, settings) for path in paths]
@@ -102,6 +102,8 @@ def _measure(paths: list[str], args: argparse.Namespace, settings: Settings, gal
         for path, o, bare in zip(paths, opened, timed, strict=True):
             frame = Before("frame", "", settings.frames[0], settings.frames[0])
             measured = gallery.add(o.dehaze, bare, frame)
+            memory = fresh.memory(path, settings.device, settings.threads, (bare.run.width, bare.run.height))
+            measured = replace(measured, memory=memory)
             if not args.quick:
                 measured = replace(measured, layers=session.layers(path, settings))
             file = store.write(measured, session.new_file(args.out, measured))

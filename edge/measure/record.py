@@ -19,7 +19,7 @@ from edge.measure.energy import Energy
 from edge.measure.machine import Machine
 from edge.measure.statistics import Interval, Summary
 
-SCHEMA = 2
+SCHEMA = 3
 KIND = "draco-edge measurement"
 STAGES = ("capture", "pre", "infer", "post")
 
@@ -162,7 +162,10 @@ class Shown:
 
 @dataclass(frozen=True)
 class Memory:
-    """Of the process, in MB: before the bundle was opened, and the most until its frames were done."""
+    """Of a process of the bundle's own, in MB: before its runtime was imported, and the most while it ran.
+
+    See `edge.measure.fresh`.
+    """
 
     before_mb: float
     peak_mb: float

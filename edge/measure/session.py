@@ -17,7 +17,7 @@ import targets
 from edge import command, pace
 from edge.bundle import Bundle
 from edge.dehazer import Dehazer
-from edge.measure import accuracy, conditions, energy, loop, samples, statistics, sysfs
+from edge.measure import accuracy, conditions, energy, loop, samples, statistics
 from edge.measure.accuracy import PairedData
 from edge.measure.machine import Machine, this_machine, versions
 from edge.measure.record import (
@@ -25,7 +25,6 @@ from edge.measure.record import (
     Latency,
     Layer,
     Measurement,
-    Memory,
     Moment,
     Ratio,
     Run,
@@ -59,7 +58,6 @@ class Opened:
 
     Attributes:
         dehaze: the bundle's `Dehazer`, or a peer that can be timed like one.
-        before_mb: memory of the process before.
         mark: what the bundle itself says that a reader must know.
     """
 
@@ -69,7 +67,6 @@ class Opened:
     precision: str
     startup: Startup
     made: str
-    before_mb: float | None
     mark: str | None = None
 
     def close(self) -> None:
@@ -85,8 +82,6 @@ def open_bundle(where: str | Path | Bundle, settings: Settings) -> Opened:
     """
     cv2.setNumThreads(settings.threads or -1)  # the image library's threads follow --threads
     made = now()
-    sysfs.forget_peak()
-    before_mb = sysfs.resident_mb()
     start = time.perf_counter()
     bundle = where if isinstance(where, Bundle) else Bundle.read(where)
     read_ms = (time.perf_counter() - start) * 1e3
@@ -96,7 +91,7 @@ def open_bundle(where: str | Path | Bundle, settings: Settings) -> Opened:
     first_ms = (time.perf_counter() - start) * 1e3
     startup = Startup(read_ms + dehazer.load_ms, dehazer.compile_ms, first_ms)
     slow = pace.mark(bundle.manifest.notes, this_machine().processor)
-    return Opened(subject_of(bundle), dehazer, dehazer.device, dehazer.precision, startup, made, before_mb, slow)
+    return Opened(subject_of(bundle), dehazer, dehazer.device, dehazer.precision, startup, made, slow)
 
 
 def subject_of(bundle: Bundle) -> Subject:
@@ -118,7 +113,7 @@ def run(opened: Sequence[Opened], settings: Settings, progress: Progress) -> lis
     """Time what was opened; several take turns, and all have the same conditions.
 
     Returns:
-        A measurement each, without quality.
+        A measurement each, without quality and memory.
     """
     warmed = [loop.warm_up(o.dehaze, settings.frames, settings.plan) for o in opened]
     meter, missing = energy.find_meter()
@@ -137,7 +132,6 @@ def run(opened: Sequence[Opened], settings: Settings, progress: Progress) -> lis
     series = loop.measure([o.dehaze for o in opened], settings.frames, settings.plan, between)
     seen = monitor.finish()
     energies = used.finish([(s.seconds, s.runs) for s in series])
-    peak = sysfs.peak_resident_mb()
     return [
         Measurement(
             subject=o.subject,
@@ -159,7 +153,6 @@ def run(opened: Sequence[Opened], settings: Settings, progress: Progress) -> lis
             conditions=seen,
             energy=spent,
             energy_missing=missing if meter is None or spent else f"{meter.source} gave no reading",
-            memory=Memory(o.before_mb, peak) if o.before_mb and peak and len(opened) == 1 else None,
             ratios=ratios_to(series[0], s, opened[0].subject) if s is not series[0] else (),
             marks=(*_marks_of_run(o, settings), *conditions.marks(seen)),
         )

@@ -20,8 +20,11 @@ from edge.measure.statistics import percentile
 LARGEST_BYTES = 64 * 2**20
 
 # From a version to the next. Version 2 added conditions, energy, memory, layers, sustained, ratios and
-# against_float, all of them optional.
-UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: lambda raw: {**raw, "schema": 2}}
+# against_float, all of them optional. Until version 3 memory depended on what was measured before: it is left out.
+UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: lambda raw: {**raw, "schema": 2},
+    2: lambda raw: {**raw, "schema": 3, "memory": None},
+}
 
 
 class MeasurementError(EdgeError):

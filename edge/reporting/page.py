@@ -55,7 +55,7 @@ COLUMNS = (
     Column("p99_ms", "p99, ms", 2),
     Column("fps", "frames/s", 0, "end to end, capture included"),
     Column("energy_mj", "Energy, mJ", 1, "of a frame; the whole board or processor, idle power included"),
-    Column("memory_mb", "Memory, MB", 0, "the process's peak less what it held before"),
+    Column("memory_mb", "Memory, MB", 0, "a process's peak less what it held before it imported the runtime"),
     Column("temperature_c", "°C", 0, "highest during the run"),
     Column("sustained_fps", "Sustained, frames/s", 0, "at the end of the sustained run"),
     Column("size_mb", "Size, MB", 2),

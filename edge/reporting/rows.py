@@ -18,9 +18,9 @@ class Row:
 
     `psnr_drop_db` and `ssim_drop` are what the precision costs: against the float row of the same model on the
     same pictures where that is among the measurements, else what export measured, as `drop_from` then says.
-    `data` names the pictures, and tells two folders of one name apart. `memory_mb` is the process's peak
-    less what it held before the bundle was opened. `sustained_fps` is the rate at the end of a sustained run, and
-    `sustained_share` that over the rate at its beginning.
+    `data` names the pictures, and tells two folders of one name apart. `memory_mb` is the peak of a process of its
+    own less what that held before it imported the runtime. `sustained_fps` is the rate at the end of a sustained
+    run, and `sustained_share` that over the rate at its beginning.
     """
 
     bundle: str

@@ -56,8 +56,7 @@ def measured(monkeypatch, meter, *joules, reason=""):
         frames=(FRAME,), data=None,
     )  # fmt: skip
     opened = [
-        session.Opened(replace(subject, name=str(j)), Subject(meter, j), "CPU", "fp32", startup, "", None)
-        for j in joules
+        session.Opened(replace(subject, name=str(j)), Subject(meter, j), "CPU", "fp32", startup, "") for j in joules
     ]
     return session.run(opened, settings, lambda share: None)
 

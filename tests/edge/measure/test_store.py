@@ -31,6 +31,12 @@ def test_a_file_of_version_1_is_still_read(measured):
     assert measured.energy is None and measured.conditions is None
 
 
+def test_memory_of_version_2_depended_on_the_order_and_is_left_out(measured, tmp_path):
+    raw = json.loads(measured.to_json()) | {"schema": 2, "memory": {"before_mb": 1.0, "peak_mb": 9.0}}
+    (tmp_path / "old.json").write_text(json.dumps(raw))
+    assert store.read(tmp_path / "old.json").memory is None
+
+
 def test_what_is_written_is_read(measured, tmp_path):
     sustained = record.Sustained(30, (record.Moment(10.0, 99.5, 1.0, 1.25),), cut=True)
     full = replace(measured, sustained=sustained, marks=("quick run",), layers=(record.Layer("a", "Conv", "i8", 0.1),))
