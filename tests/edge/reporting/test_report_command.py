@@ -195,10 +195,22 @@ def test_a_rule_that_holds_nowhere_passes(page, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "report.html")
 
 
-def test_a_row_that_a_rule_cannot_judge_is_named_and_skipped(page, tmp_path, capsys):
-    assert report.main([str(page.parents[1] / "in"), "--out", str(tmp_path), "--fail-if", "energy_mj > 100"]) == 0
-    assert "cannot be judged: energy_mj > 100: not measured: energy_mj" in capsys.readouterr().err
-    assert ET.parse(tmp_path / "junit.xml").getroot().get("skipped") == "1"
+def test_a_row_that_a_rule_cannot_judge_fails_by_name(page, tmp_path, capsys):
+    common = [str(page.parents[1] / "in"), "--out", str(tmp_path), "--fail-if"]
+    with pytest.raises(EdgeError, match="1 of 2 rows fail"):
+        report.main([*common, "energy_mj > 100"])
+    assert (
+        "on Orin (b.json) fails: energy_mj > 100: cannot be judged, which counts as failing: energy_mj not measured"
+        in (capsys.readouterr().err)
+    )
+    assert ET.parse(tmp_path / "junit.xml").getroot().get("failures") == "1"
+    assert report.main([*common, "board == 'Pi 5' and energy_mj > 100"]) == 0
+
+
+def test_a_baseline_in_which_nothing_has_a_counterpart_fails(make, folder, tmp_path):
+    old, new = folder(make(board="Old"), name="old"), folder(make(board="New"), name="new")
+    with pytest.raises(EdgeError, match="nothing was compared"):
+        report.main([str(new), "--baseline", str(old), "--out", str(tmp_path / "o")])
 
 
 def test_a_rule_that_cannot_be_read_is_told_before_anything_is_written(page, tmp_path):
