@@ -129,9 +129,9 @@ def run(opened: Sequence[Opened], settings: Settings, progress: Progress) -> lis
         used.turn(index)
         progress(share)
 
-    series = loop.measure([o.dehaze for o in opened], settings.frames, settings.plan, between)
+    series = loop.measure([o.dehaze for o in opened], settings.frames, settings.plan, between, used.begin)
     seen = monitor.finish()
-    energies = used.finish([(s.seconds, s.runs) for s in series])
+    energies = used.finish([(s.in_frames_s, s.runs) for s in series])
     return [
         Measurement(
             subject=o.subject,

@@ -20,11 +20,19 @@ from edge.measure.statistics import percentile
 LARGEST_BYTES = 64 * 2**20
 
 # From a version to the next. Version 2 added conditions, energy, memory, layers, sustained, ratios and
-# against_float, all of them optional. Until version 3 memory depended on what was measured before: it is left out.
+# against_float, all of them optional. What was wrong until version 3 is left out: memory depended on what was measured
+# before, and tegrastats misses the ends of a run, which counted as metered.
 UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: lambda raw: {**raw, "schema": 2},
-    2: lambda raw: {**raw, "schema": 3, "memory": None},
+    2: lambda raw: {**raw, "schema": 3, "memory": None, **_energy_of_version_2(raw)},
 }
+
+
+def _energy_of_version_2(raw: Mapping[str, Any]) -> dict[str, Any]:
+    energy = raw.get("energy")
+    if isinstance(energy, dict) and str(energy.get("source")).startswith("tegrastats"):
+        return {"energy": None, "energy_missing": "tegrastats was read wrongly by the version that measured this"}
+    return {}
 
 
 class MeasurementError(EdgeError):

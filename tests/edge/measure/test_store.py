@@ -31,10 +31,14 @@ def test_a_file_of_version_1_is_still_read(measured):
     assert measured.energy is None and measured.conditions is None
 
 
-def test_memory_of_version_2_depended_on_the_order_and_is_left_out(measured, tmp_path):
+def test_what_version_2_measured_wrongly_is_left_out(measured, tmp_path):
     raw = json.loads(measured.to_json()) | {"schema": 2, "memory": {"before_mb": 1.0, "peak_mb": 9.0}}
-    (tmp_path / "old.json").write_text(json.dumps(raw))
-    assert store.read(tmp_path / "old.json").memory is None
+    for source, kept in (("tegrastats, VDD_IN", False), ("RAPL, package-0", True)):
+        told = {"source": source, "joules": 1.0, "seconds": 1.0, "frames": 1, "mj_per_frame": 1000.0}
+        (tmp_path / "old.json").write_text(json.dumps(raw | {"energy": told}))
+        old = store.read(tmp_path / "old.json")
+        assert old.memory is None
+        assert (old.energy is not None) == kept and bool(old.energy_missing) != kept
 
 
 def test_what_is_written_is_read(measured, tmp_path):
