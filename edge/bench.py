@@ -123,9 +123,8 @@ def _sustain(opened: Opened, measured: Measurement, file: Path, minutes: float, 
 
     label, written, latest = f"{opened.subject.name}: {minutes:g} minutes", time.monotonic(), measured
     try:
-        before = measured.sustained.moments if measured.sustained else ()
-        for sustained in session.sustain(opened, settings, minutes, show_share(label), before):
-            latest = replace(measured, sustained=sustained)
+        for sustained in session.sustain(opened, settings, minutes, show_share(label), measured.sustained):
+            latest = session.with_sustained(measured, sustained)
             if time.monotonic() - written > WRITE_EVERY_S:
                 store.write(latest, file)
                 written = time.monotonic()
@@ -133,7 +132,8 @@ def _sustain(opened: Opened, measured: Measurement, file: Path, minutes: float, 
         store.write(latest, file)
     if latest.sustained:
         first, last = latest.sustained.moments[0], latest.sustained.moments[-1]
-        print(f"  after {minutes:g} minutes {last.fps:.0f} frames/s (at first {first.fps:.0f})", flush=True)
+        marks = "".join(f" [{mark}]" for mark in latest.marks if mark.startswith(session.WHILE_SUSTAINED))
+        print(f"  after {minutes:g} minutes {last.fps:.0f} frames/s (at first {first.fps:.0f}){marks}", flush=True)
     return latest
 
 

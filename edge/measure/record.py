@@ -196,11 +196,16 @@ class Moment:
 
 @dataclass(frozen=True)
 class Sustained:
-    """A long run without pause, after the one that `Latency` tells of; what `minutes` asked for may have been cut."""
+    """A long run without pause, after the one that `Latency` tells of; what `minutes` asked for may have been cut.
+
+    Attributes:
+        conditions: of this run alone, all its parts where it was cut and went on.
+    """
 
     minutes: float
     moments: tuple[Moment, ...]
     cut: bool = False
+    conditions: Conditions | None = None
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import itertools
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -35,6 +35,7 @@ from edge.measure.record import (
 
 FRAMES = 4  # different frames in turn, so that no cache holds the answer
 WINDOW_S = 10.0  # of a sustained run
+WHILE_SUSTAINED = "while sustained, "  # before marks that say nothing of the frames that were timed before
 Progress = Callable[[float], None]
 
 
@@ -198,14 +199,15 @@ def latency(series: loop.Series, warmup_runs: int) -> Latency:
 
 
 def sustain(
-    opened: Opened, settings: Settings, minutes: float, progress: Progress, before: Sequence[Moment] = ()
+    opened: Opened, settings: Settings, minutes: float, progress: Progress, before: Sustained | None = None
 ) -> Iterator[Sustained]:
     """What a long run looks like: after every ten seconds all of it so far, marked as cut until it is whole.
 
     Args:
         before: what was seen of it until it was cut; its time counts.
     """
-    passed = before[-1].at_s if before else 0.0
+    moments = list(before.moments) if before else []
+    passed = moments[-1].at_s if moments else 0.0
     seconds = max(0.0, 60 * minutes - passed)
     meter, _ = energy.find_meter()
     monitor = conditions.Monitor(meter=meter)
@@ -214,7 +216,6 @@ def sustain(
         monitor.sample()
         progress(share)
 
-    moments = list(before)
     try:
         for window in loop.sustain(opened.dehaze, settings.frames, seconds, WINDOW_S, between):
             moments.append(
@@ -228,10 +229,20 @@ def sustain(
                     watts=meter.watts() if meter is not None else None,
                 )
             )
-            yield Sustained(minutes, tuple(moments), cut=window.at_s < seconds)
+            seen = monitor.finish()
+            if before and before.conditions:
+                seen = conditions.merged(before.conditions, seen)
+            yield Sustained(minutes, tuple(moments), window.at_s < seconds, seen)
     finally:
         if meter is not None:
             meter.close()
+
+
+def with_sustained(measured: Measurement, sustained: Sustained) -> Measurement:
+    """With a long run, and the marks that it asks for in the place of those that it asked for so far."""
+    kept = [mark for mark in measured.marks if not mark.startswith(WHILE_SUSTAINED)]
+    new = [WHILE_SUSTAINED + mark for mark in (conditions.marks(sustained.conditions) if sustained.conditions else ())]
+    return replace(measured, sustained=sustained, marks=(*kept, *new))
 
 
 def layers(path: str | Path, settings: Settings) -> tuple[Layer, ...]:

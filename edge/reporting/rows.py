@@ -186,7 +186,7 @@ def _row(m: Measurement, others: Sequence[Measurement]) -> Row:
         agreement_db=m.against_float.agreement_db if m.against_float else None,
         energy_mj=m.energy.mj_per_frame if m.energy else None,
         memory_mb=m.memory.peak_mb - m.memory.before_mb if m.memory else None,
-        temperature_c=m.conditions.temperature_c.highest if m.conditions else None,
+        temperature_c=_highest_c(m),
         sustained_fps=last,
         sustained_share=last / first if first and last is not None else None,
         overhead_share=m.latency.overhead_share,
@@ -229,6 +229,11 @@ def _drop(m: Measurement, others: Sequence[Measurement]) -> tuple[float | None, 
     exported = m.subject.accuracy or {}
     drop = exported.get("psnr_drop_db"), exported.get("ssim_drop")
     return *drop, "" if drop == (None, None) else f"export, {exported.get('data', 'pictures of its own')}"
+
+
+def _highest_c(m: Measurement) -> float | None:
+    every = (m.conditions, m.sustained.conditions if m.sustained else None)
+    return max((t for c in every if c and (t := c.temperature_c.highest) is not None), default=None)
 
 
 def _first_and_last_fps(m: Measurement) -> tuple[float | None, float | None]:
