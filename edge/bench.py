@@ -102,8 +102,9 @@ def _measure(paths: list[str], args: argparse.Namespace, settings: Settings, gal
         for path, o, bare in zip(paths, opened, timed, strict=True):
             frame = Before("frame", "", settings.frames[0], settings.frames[0])
             measured = gallery.add(o.dehaze, bare, frame)
-            memory = fresh.memory(path, settings.device, settings.threads, (bare.run.width, bare.run.height))
-            measured = replace(measured, memory=memory)
+            alone = fresh.start(path, settings.device, settings.threads, (bare.run.width, bare.run.height))
+            startup = replace(measured.startup, import_ms=alone.import_ms)
+            measured = replace(measured, startup=startup, memory=alone.memory)
             if not args.quick:
                 measured = replace(measured, layers=session.layers(path, settings))
             file = store.write(measured, session.new_file(args.out, measured))

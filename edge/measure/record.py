@@ -74,11 +74,20 @@ class Run:
 
 @dataclass(frozen=True)
 class Startup:
-    """From nothing to the first clear frame, in milliseconds."""
+    """From nothing to the first clear frame, in milliseconds.
+
+    Attributes:
+        load_ms, compile_ms, first_ms: reading the model, compiling it, and the first frame.
+        import_ms: the program and the runtime, in a process of their own (`edge.measure.fresh`); None where it was not
+            measured.
+        from_cache: whether the compiled model was taken from the runtime's cache; None where that does not tell.
+    """
 
     load_ms: float
     compile_ms: float
     first_ms: float
+    import_ms: float | None = None
+    from_cache: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def open_bundle(where: str | Path | Bundle, settings: Settings) -> Opened:
     start = time.perf_counter()
     dehazer(settings.frames[0])
     first_ms = (time.perf_counter() - start) * 1e3
-    startup = Startup(read_ms + dehazer.load_ms, dehazer.compile_ms, first_ms)
+    startup = Startup(read_ms + dehazer.load_ms, dehazer.compile_ms, first_ms, from_cache=dehazer.from_cache)
     slow = pace.mark(bundle.manifest.notes, this_machine().processor)
     return Opened(subject_of(bundle), dehazer, dehazer.device, dehazer.precision, startup, made, slow)
 

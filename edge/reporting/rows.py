@@ -43,9 +43,11 @@ class Row:
     p90_low_ms: float
     p90_high_ms: float
     fps: float
+    import_ms: float | None
     load_ms: float
     compile_ms: float
     first_ms: float
+    from_cache: str | None
     capture_ms: float
     pre_ms: float
     infer_ms: float
@@ -166,9 +168,11 @@ def _row(m: Measurement, others: Sequence[Measurement]) -> Row:
         p90_low_ms=m.latency.p90_interval_ms.low,
         p90_high_ms=m.latency.p90_interval_ms.high,
         fps=m.latency.fps,
+        import_ms=m.startup.import_ms,
         load_ms=m.startup.load_ms,
         compile_ms=m.startup.compile_ms,
         first_ms=m.startup.first_ms,
+        from_cache=None if m.startup.from_cache is None else "yes" if m.startup.from_cache else "no",
         capture_ms=stages["capture"],
         pre_ms=stages["pre"],
         infer_ms=stages["infer"],
