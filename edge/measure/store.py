@@ -14,8 +14,8 @@ from typing import Any
 
 from edge import command
 from edge.errors import EdgeError
-from edge.measure.record import KIND, SCHEMA, STAGES, Latency, Measurement
-from edge.measure.statistics import percentile
+from edge.measure import disagreement
+from edge.measure.record import KIND, SCHEMA, Measurement
 
 LARGEST_BYTES = 64 * 2**20
 
@@ -84,7 +84,7 @@ def read(path: Path) -> Measurement:
     if fault := _fault(raw):
         raise MeasurementError(f"{path}: {fault}")
     measurement = build(raw)
-    if fault := _disagreement(measurement.latency):
+    if fault := disagreement.of(measurement):
         raise MeasurementError(f"{path}: {fault}")
     return measurement
 
@@ -130,26 +130,6 @@ def _short(text: str) -> int:
     if len(text) > 18:
         raise ValueError(f"{text[:20]}... has {len(text)} digits")
     return int(text)
-
-
-def _disagreement(latency: Latency) -> str:
-    """What does not fit together in a file that the schema accepts; empty where all does."""
-    if missing := ({"total"} - set(latency.samples)) | (set(STAGES) - set(latency.stages_ms)):
-        return f"latency: {', '.join(sorted(missing))} is missing"
-    try:
-        times = {name: latency.times_ms(name) for name in latency.samples}
-    except ValueError as error:
-        return str(error)
-    for name, values in times.items():
-        if values.size != latency.runs or values.size == 0:
-            return f"frame times of {name}: not as many as runs"
-    total = times["total"]
-    if total.min() <= 0:
-        return "frame times: not all above 0"
-    for q, told in ((50, latency.total_ms.p50), (90, latency.total_ms.p90)):
-        if abs(percentile(total, q) - told) > 1e-3 * told + 1e-3:
-            return f"p{q} is not that of the frame times; the file was altered"
-    return ""
 
 
 def schema() -> dict[str, Any]:
