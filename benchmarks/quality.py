@@ -21,7 +21,7 @@ from edge import command, export
 from edge.dehazer import Dehazer
 from edge.pictures import picture_files
 from training.evaluate import evaluate
-from training.metrics import bootstrap
+from training.metrics import mean_of
 from training.places import kept_pairs
 
 REAL = {"nhhaze": "NH-HAZE 51-55", "ohaze": "O-HAZE 41-45", "ihaze": "I-HAZE 26-30", "dense": "Dense-Haze 51-55"}
@@ -88,11 +88,10 @@ def _row(
     title: str, dehazer: Callable[[np.ndarray], np.ndarray], pairs: Pairs, *, kept: bool = False
 ) -> tuple[str, tuple[float, float, float]]:
     scores = evaluate(dehazer, pairs)[0]["scores"]
-    psnr_db = bootstrap([one["psnr_db"] for one in scores])
+    psnr_db = mean_of([one["psnr_db"] for one in scores], [one["scene"] for one in scores])
     ssim, hazy_db = (float(np.mean([one[key] for one in scores])) for key in ("ssim", "hazy_psnr_db"))
     hazy = "–" if kept else f"{hazy_db:.2f}"
-    interval = f"{psnr_db.mean:.2f} [{psnr_db.low:.2f}, {psnr_db.high:.2f}]"
-    return f"| {title} | {len(pairs)} | {hazy} | {interval} | {ssim:.3f} |", (psnr_db.mean, ssim, hazy_db)
+    return f"| {title} | {len(pairs)} | {hazy} | {psnr_db} | {ssim:.3f} |", (psnr_db.mean, ssim, hazy_db)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 
 from edge.measure import quality
+from edge.measure.statistics import mean_interval
 
 PAPER_SIDE = 256
 BEST_PSNR_DB = 100.0  # equal pictures count as this, so that a mean stays finite
-RESAMPLINGS = 10_000
 STRIP_ROWS = 512
 
 
@@ -30,6 +30,7 @@ class Score:
         ssim: likewise, with data range 1.
         ciede2000: mean colour difference (CIE 2000) over the pixels; 1 is just noticeable.
         hazy_psnr_db: of the hazy picture itself against the clear one.
+        scene: name of the clear picture; several hazy pictures may be of one scene.
     """
 
     name: str
@@ -37,12 +38,13 @@ class Score:
     ssim: float
     ciede2000: float
     hazy_psnr_db: float
+    scene: str = ""
 
     def to_dict(self) -> dict[str, float | str]:
         return {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(self).items()}
 
 
-def score(name: str, hazy: np.ndarray, dehazed: np.ndarray, clear: np.ndarray) -> Score:
+def score(name: str, hazy: np.ndarray, dehazed: np.ndarray, clear: np.ndarray, scene: str = "") -> Score:
     """Score one pair; uint8 RGB (H, W, 3) pictures of one size."""
     return Score(
         name,
@@ -50,6 +52,7 @@ def score(name: str, hazy: np.ndarray, dehazed: np.ndarray, clear: np.ndarray) -
         quality.ssim(dehazed, clear),
         ciede2000(dehazed, clear),
         min(quality.psnr_db(hazy, clear), BEST_PSNR_DB),
+        scene,
     )
 
 
@@ -74,20 +77,25 @@ def paper256(picture: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over pictures with its 95 % bootstrap interval."""
+    """A mean over pictures with its 95 % interval; None where it has none."""
 
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
     def __str__(self) -> str:
-        return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        return self.written(2)
+
+    def written(self, digits: int) -> str:
+        """For example ``17.08 [16.90, 17.26]``."""
+        if self.low is None:
+            return f"{self.mean:.{digits}f}"
+        return f"{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
 
 
-def bootstrap(values: Sequence[float], seed: int = 0) -> Mean:
-    """Mean with the 2.5 and 97.5 percentiles of the means of resampled pictures (Efron and Tibshirani 1993)."""
+def mean_of(values: Sequence[float], scenes: Sequence[str] | None = None) -> Mean:
+    """Mean with the interval of `edge.measure.statistics.mean_interval`, over scenes where they are given."""
     array = np.asarray(values, np.float64)
-    rng = np.random.default_rng(seed)
-    means = array[rng.integers(0, len(array), (RESAMPLINGS, len(array)))].mean(1)
-    low, high = np.percentile(means, (2.5, 97.5))
-    return Mean(float(array.mean()), float(low), float(high))
+    interval = mean_interval(array, scenes)
+    low, high = (interval.low, interval.high) if interval else (None, None)
+    return Mean(float(array.mean()), low, high)

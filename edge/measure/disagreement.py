@@ -69,7 +69,7 @@ def _scores(quality: Quality) -> Iterator[str]:
         mean = float(np.mean([getattr(p, figure) for p in quality.pictures]))
         if not _near(getattr(quality, figure), mean, ROUNDED):
             yield _altered(figure, "the pictures")
-    if not _holds(quality.psnr_interval_db, quality.psnr_db, ROUNDED):
+    if quality.psnr_interval_db and not _holds(quality.psnr_interval_db, quality.psnr_db, ROUNDED):
         yield "psnr_db is not in its interval; the file was altered"
 
 

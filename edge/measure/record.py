@@ -123,13 +123,18 @@ class Latency:
 
 @dataclass(frozen=True)
 class PictureScore:
-    """One pair's scores, of the hazy picture as it is and of the dehazed one."""
+    """One pair's scores, of the hazy picture as it is and of the dehazed one.
+
+    Attributes:
+        name, scene: of the hazy and of the clear picture; several hazy pictures may be of one scene.
+    """
 
     name: str
     psnr_db: float
     ssim: float
     hazy_psnr_db: float
     hazy_ssim: float
+    scene: str = ""
 
 
 @dataclass(frozen=True)
@@ -140,14 +145,14 @@ class Quality:
         data: the folder's name.
         digest: of the names and contents of all its pairs.
         psnr_db, ssim, hazy_psnr_db, hazy_ssim: means over the pictures.
-        psnr_interval_db: 95 %, by bootstrap over pictures.
+        psnr_interval_db: 95 %, Student's, over scenes; None for a single one.
     """
 
     data: str
     digest: str
     psnr_db: float
     ssim: float
-    psnr_interval_db: Interval
+    psnr_interval_db: Interval | None
     hazy_psnr_db: float
     hazy_ssim: float
     pictures: tuple[PictureScore, ...]

@@ -7,24 +7,28 @@ import math
 import types
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import asdict, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from edge import command
 from edge.errors import EdgeError
 from edge.measure import disagreement
 from edge.measure.record import KIND, SCHEMA, Measurement
+from edge.measure.statistics import mean_interval
 
 LARGEST_BYTES = 64 * 2**20
 
 # From a version to the next. Version 2 added conditions, energy, memory, layers, sustained, ratios and
 # against_float, all of them optional. What was wrong until version 3 is left out: memory depended on what was measured
-# before, and tegrastats misses the ends of a run, which counted as metered.
+# before, and tegrastats misses the ends of a run, which counted as metered. Intervals over pictures, too narrow for
+# few, are taken anew.
 UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: lambda raw: {**raw, "schema": 2},
-    2: lambda raw: {**raw, "schema": 3, "memory": None, **_energy_of_version_2(raw)},
+    2: lambda raw: {**raw, "schema": 3, "memory": None, **_energy_of_version_2(raw), **_quality_of_version_2(raw)},
 }
 
 
@@ -33,6 +37,14 @@ def _energy_of_version_2(raw: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(energy, dict) and str(energy.get("source")).startswith("tegrastats"):
         return {"energy": None, "energy_missing": "tegrastats was read wrongly by the version that measured this"}
     return {}
+
+
+def _quality_of_version_2(raw: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        interval = mean_interval(np.array([float(picture["psnr_db"]) for picture in raw["quality"]["pictures"]]))
+        return {"quality": {**raw["quality"], "psnr_interval_db": interval and asdict(interval)}}
+    except (LookupError, TypeError, ValueError):
+        return {}  # not scored; or damaged, which the schema tells
 
 
 class MeasurementError(EdgeError):

@@ -225,6 +225,7 @@ def labels_of(entries: Sequence[Entry]) -> tuple[str, ...]:
 
 def _point(entry: Entry, several_boards: bool, on_front: bool) -> dict[str, Any]:
     row = entry.row
+    decibels = "" if row.psnr_low_db is None else f", {row.psnr_low_db:.1f} to {row.psnr_high_db:.1f} dB"
     names = ("bundle", "board", "device", "precision", "p90_ms", "p90_low_ms", "p90_high_ms", "psnr_db", "ssim")
     return {
         **{name: getattr(row, name) for name in names},
@@ -232,8 +233,7 @@ def _point(entry: Entry, several_boards: bool, on_front: bool) -> dict[str, Any]
         "psnr_high_db": row.psnr_high_db,
         "machine": "/".join(entry.machine),
         "series": row.board if several_boards else f"{row.model} ({row.target})",
-        "interval": f"{row.p90_low_ms:.3g} to {row.p90_high_ms:.3g} ms, "
-        f"{row.psnr_low_db:.1f} to {row.psnr_high_db:.1f} dB",
+        "interval": f"{row.p90_low_ms:.3g} to {row.p90_high_ms:.3g} ms{decibels}",
         "front": "yes" if on_front else "",
         "marks": row.marks or "none",
     }

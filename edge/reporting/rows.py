@@ -145,6 +145,7 @@ def _files(places: Sequence[Path]) -> Iterable[Path]:
 def _row(m: Measurement, others: Sequence[Measurement]) -> Row:
     total, quality = m.latency.total_ms, m.quality
     psnr_drop, ssim_drop, drop_from = _drop(m, others)
+    interval = quality.psnr_interval_db if quality else None
     first, last = _first_and_last_fps(m)
     stages = {name: summary.p50 for name, summary in m.latency.stages_ms.items()}
     return Row(
@@ -178,8 +179,8 @@ def _row(m: Measurement, others: Sequence[Measurement]) -> Row:
         infer_ms=stages["infer"],
         post_ms=stages["post"],
         psnr_db=quality.psnr_db if quality else None,
-        psnr_low_db=quality.psnr_interval_db.low if quality else None,
-        psnr_high_db=quality.psnr_interval_db.high if quality else None,
+        psnr_low_db=interval.low if interval else None,
+        psnr_high_db=interval.high if interval else None,
         ssim=quality.ssim if quality else None,
         hazy_psnr_db=quality.hazy_psnr_db if quality else None,
         psnr_gain_db=quality.psnr_db - quality.hazy_psnr_db if quality else None,

@@ -41,6 +41,17 @@ def test_what_version_2_measured_wrongly_is_left_out(measured, tmp_path):
         assert (old.energy is not None) == kept and bool(old.energy_missing) != kept
 
 
+def test_an_interval_over_few_pictures_of_version_2_is_taken_anew(scored, tmp_path):
+    raw = json.loads(scored.to_json()) | {"schema": 2}
+    raw["quality"]["psnr_interval_db"] = {"low": 20.4, "high": 21.6}
+    (tmp_path / "old.json").write_text(json.dumps(raw))
+    assert store.read(tmp_path / "old.json").quality.psnr_interval_db.low == pytest.approx(21 - 4.3027 / 3**0.5)
+    raw["quality"]["pictures"] = "none"
+    (tmp_path / "old.json").write_text(json.dumps(raw))
+    with pytest.raises(MeasurementError, match="quality: "):
+        store.read(tmp_path / "old.json")
+
+
 def test_what_is_written_is_read(measured, tmp_path):
     sustained = record.Sustained(30, (record.Moment(10.0, 99.5, 1.0, 1.25),), cut=True)
     full = replace(measured, sustained=sustained, marks=("quick run",), layers=(record.Layer("a", "Conv", "i8", 0.1),))

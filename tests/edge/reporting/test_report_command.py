@@ -159,6 +159,15 @@ def test_rows_of_several_frame_sizes_say_theirs_and_share_no_chart(make, folder,
     assert "160x120" not in (out / "report.md").read_text(), "one size for all says nothing in a column"
 
 
+def test_a_single_picture_has_a_score_without_an_interval(make, folder, tmp_path):
+    one = make(psnr_db=20.0)
+    pictures = (replace(one.quality.pictures[1], psnr_db=20.0),)
+    one = replace(one, quality=replace(one.quality, pictures=pictures, psnr_interval_db=None))
+    assert report.main([str(folder(one)), "--out", str(tmp_path / "out")]) == 0
+    (row,) = csv.DictReader((tmp_path / "out" / "report.csv").open())
+    assert (row["psnr_db"], row["psnr_low_db"], row["psnr_high_db"]) == ("20.0", "", "")
+
+
 def test_a_hostile_name_harms_nobody(make, folder, tmp_path):
     shown = (Shown(HOSTILE, HOSTILE, PIXEL, PIXEL, ""),)
     hostile = make(HOSTILE, psnr_db=20.0, model=HOSTILE, board=HOSTILE, marks=(HOSTILE,), shown=shown)
