@@ -22,7 +22,7 @@ from edge import command, export
 from edge.dehazer import Dehazer
 from edge.pictures import picture_files
 from training.evaluate import evaluate
-from training.metrics import bootstrap
+from training.metrics import mean_of
 from training.places import kept_pairs
 
 REAL = {"nhhaze": "NH-HAZE 51-55", "ohaze": "O-HAZE 41-45", "ihaze": "I-HAZE 26-30", "dense": "Dense-Haze 51-55"}
@@ -101,13 +101,11 @@ def _row(
     title: str, dehazer: Callable[[np.ndarray], np.ndarray], pairs: Pairs, *, kept: bool = False
 ) -> tuple[str, Means]:
     scores = evaluate(dehazer, pairs)[0]["scores"]
-    psnr_db = bootstrap([one["psnr_db"] for one in scores])
+    psnr_db = mean_of([one["psnr_db"] for one in scores], [one["scene"] for one in scores])
     ssim, hazy_db = (float(np.mean([one[key] for one in scores])) for key in ("ssim", "hazy_psnr_db"))
     least_db = min(one["psnr_db"] for one in scores)
     hazy = "–" if kept else f"{hazy_db:.2f}"
-    interval = f"{psnr_db.mean:.2f} [{psnr_db.low:.2f}, {psnr_db.high:.2f}]"
-    row = f"| {title} | {len(pairs)} | {hazy} | {interval} | {ssim:.3f} |"
-    return row, Means(psnr_db.mean, ssim, hazy_db, least_db)
+    return f"| {title} | {len(pairs)} | {hazy} | {psnr_db} | {ssim:.3f} |", Means(psnr_db.mean, ssim, hazy_db, least_db)
 
 
 if __name__ == "__main__":

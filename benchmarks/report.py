@@ -155,7 +155,7 @@ def _dark_channel(settings: session.Settings) -> session.Opened:
     dehaze(settings.frames[0])
     startup = record.Startup(0.0, 0.0, 1e3 * (time.perf_counter() - start))
     subject = record.Subject("dark channel prior", "", "frame", {"name": "dark channel prior"}, "opencv", "fp32", 0)
-    return session.Opened(subject, dehaze, "CPU", "fp32", startup, session.now(), None)
+    return session.Opened(subject, dehaze, "CPU", "fp32", startup, session.now())
 
 
 def _scored(

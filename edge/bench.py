@@ -92,7 +92,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _measure(paths: list[str], args: argparse.Namespace, settings: Settings, gallery: Gallery) -> None:
     """Measure bundles that take turns, or one alone; a file each."""
-    from edge.measure import session, store
+    from edge.measure import fresh, session, store
     from edge.measure.accuracy import Before
 
     opened = [session.open_bundle(path, settings) for path in paths]
@@ -102,6 +102,9 @@ def _measure(paths: list[str], args: argparse.Namespace, settings: Settings, gal
         for path, o, bare in zip(paths, opened, timed, strict=True):
             frame = Before("frame", "", settings.frames[0], settings.frames[0])
             measured = gallery.add(o.dehaze, bare, frame)
+            alone = fresh.start(path, settings.device, settings.threads, (bare.run.width, bare.run.height))
+            startup = replace(measured.startup, import_ms=alone.import_ms)
+            measured = replace(measured, startup=startup, memory=alone.memory)
             if not args.quick:
                 measured = replace(measured, layers=session.layers(path, settings))
             file = store.write(measured, session.new_file(args.out, measured))
@@ -121,9 +124,8 @@ def _sustain(opened: Opened, measured: Measurement, file: Path, minutes: float, 
 
     label, written, latest = f"{opened.subject.name}: {minutes:g} minutes", time.monotonic(), measured
     try:
-        before = measured.sustained.moments if measured.sustained else ()
-        for sustained in session.sustain(opened, settings, minutes, show_share(label), before):
-            latest = replace(measured, sustained=sustained)
+        for sustained in session.sustain(opened, settings, minutes, show_share(label), measured.sustained):
+            latest = session.with_sustained(measured, sustained)
             if time.monotonic() - written > WRITE_EVERY_S:
                 store.write(latest, file)
                 written = time.monotonic()
@@ -131,7 +133,8 @@ def _sustain(opened: Opened, measured: Measurement, file: Path, minutes: float, 
         store.write(latest, file)
     if latest.sustained:
         first, last = latest.sustained.moments[0], latest.sustained.moments[-1]
-        print(f"  after {minutes:g} minutes {last.fps:.0f} frames/s (at first {first.fps:.0f})", flush=True)
+        marks = "".join(f" [{mark}]" for mark in latest.marks if mark.startswith(session.WHILE_SUSTAINED))
+        print(f"  after {minutes:g} minutes {last.fps:.0f} frames/s (at first {first.fps:.0f}){marks}", flush=True)
     return latest
 
 

@@ -77,6 +77,7 @@ class Dehazer:
         self._method: Method = method(self._network, manifest.input["width"], manifest.input["height"])
         self.device, self.precision = self._network.device, self._network.precision
         self.load_ms, self.compile_ms = self._network.load_ms, self._network.compile_ms
+        self.from_cache: bool | None = getattr(network, "from_cache", None)  # only some runtimes tell
 
     @property
     def strength(self) -> float:

@@ -40,10 +40,15 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="EXPR",
-        help="exit with 1 where this holds for a row; may be given several times (figures: the columns of report.csv)",
+        help="exit with 1 where this holds for a row, or a figure that it needs was not measured; may be given several "
+        "times (figures: the columns of report.csv)",
     )
     p.add_argument(
-        "--baseline", type=Path, metavar="DIR", help="earlier measurements: exit with 1 where something got worse"
+        "--baseline",
+        type=Path,
+        metavar="DIR",
+        help="earlier measurements: exit with 1 where frames or their p90 got slower, pictures less clear, or nothing "
+        "here has a counterpart there",
     )
     return p
 

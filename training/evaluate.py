@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,9 +28,10 @@ examples:
   python -m training.evaluate --bundle edge-m-openvino-int8 --data pictures/clear_aerial --kept --only snowpeak
 
 DATA holds hazy/ and clear/ (or gt/), paired by the leading token of their names. Scores are taken per picture on
-[0, 1] RGB: PSNR, SSIM (Gaussian window, data range 1) and CIEDE2000; the interval of a mean is the 95 % bootstrap
-interval over pictures. --protocol full scores whole pictures at their own size. --protocol paper256 resizes hazy and
-clear pictures to 256x256 (bicubic) first, and adds the paper's own figure: one PSNR of the pooled error.
+[0, 1] RGB: PSNR, SSIM (Gaussian window, data range 1) and CIEDE2000; the interval of a mean is Student's, 95 %, over
+clear pictures (several hazy ones of one scene count as one), and a single scene has none. --protocol full scores whole
+pictures at their own size. --protocol paper256 resizes hazy and clear pictures to 256x256 (bicubic) first, and adds the
+paper's own figure: one PSNR of the pooled error.
 
 --kept asks how well clear pictures stay as they are: those of DATA/clear, or of DATA itself, are the input and what
 comes out is compared with them. A picture that comes out bit for bit counts as 100 dB.
@@ -112,7 +114,7 @@ def evaluate(
     squared: list[float] = []
     for hazy_path, clear_path in command.progress(pairs, len(pairs), "scoring"):
         pair = metrics.scored_pair(dehazer, *read_pair(hazy_path, clear_path), protocol)
-        scores.append(metrics.score(hazy_path.stem, pair))
+        scores.append(metrics.score(hazy_path.stem, pair, clear_path.stem))
         squared.append(pair.squared_error)
     outcome: dict[str, Any] = {
         "protocol": protocol,
@@ -130,14 +132,13 @@ def evaluate(
     return outcome, strip(rows, 256)
 
 
-def means(scores: list[Score]) -> dict[str, dict[str, float]]:
-    """Mean of each figure with its bootstrap interval."""
-    from dataclasses import asdict
+def means(scores: list[Score]) -> dict[str, dict[str, float | None]]:
+    """Mean of each figure with its interval, None where it has none."""
+    from training.metrics import mean_of
 
-    from training.metrics import bootstrap
-
-    found = {key: bootstrap([getattr(one, key) for one in scores]) for key in SHOWN}
-    return {key: {k: round(v, 4) for k, v in asdict(mean).items()} for key, mean in found.items()}
+    scenes = [one.scene or one.name for one in scores]
+    found = {key: asdict(mean_of([getattr(one, key) for one in scores], scenes)) for key in SHOWN}
+    return {key: {k: None if v is None else round(v, 4) for k, v in mean.items()} for key, mean in found.items()}
 
 
 def table(report: dict[str, Any], groups: bool) -> str:
@@ -159,9 +160,10 @@ def table(report: dict[str, Any], groups: bool) -> str:
     return "\n".join(lines)
 
 
-def _cell(key: str, mean: dict[str, float]) -> str:
-    digits = 3 if key == "ssim" else 2
-    return f"{mean['mean']:.{digits}f} [{mean['low']:.{digits}f}, {mean['high']:.{digits}f}]"
+def _cell(key: str, mean: dict[str, Any]) -> str:
+    from training.metrics import Mean
+
+    return Mean(**mean).written(3 if key == "ssim" else 2)
 
 
 def _groups(scores: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -173,7 +175,7 @@ def _groups(scores: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _means_of(scores: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
+def _means_of(scores: list[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
     from training.metrics import Score
 
     return means([Score(**one) for one in scores])

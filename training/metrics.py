@@ -14,9 +14,9 @@ import cv2
 import numpy as np
 
 from edge.measure import quality
+from edge.measure.statistics import mean_interval
 
 PAPER_SIDE = 256
-RESAMPLINGS = 10_000
 STRIP_ROWS = 512
 
 
@@ -30,6 +30,7 @@ class Score:
         ssim: likewise, with data range 1.
         ciede2000: mean colour difference (CIE 2000) over the pixels; 1 is just noticeable.
         hazy_psnr_db: of the hazy picture itself against the clear one.
+        scene: name of the clear picture; several hazy pictures may be of one scene.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Score:
     ssim: float
     ciede2000: float
     hazy_psnr_db: float
+    scene: str = ""
 
     def to_dict(self) -> dict[str, float | str]:
         return {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(self).items()}
@@ -77,10 +79,10 @@ def scored_pair(
     return ScoredPair(hazy, dehazed, clear, psnr_db, quality.ssim(dehazed, clear), squared)
 
 
-def score(name: str, pair: ScoredPair) -> Score:
+def score(name: str, pair: ScoredPair, scene: str = "") -> Score:
     """All figures of a pair."""
     hazy_db = min(quality.psnr_db(pair.hazy, pair.clear), quality.EQUAL_PSNR_DB)
-    return Score(name, pair.psnr_db, pair.ssim, ciede2000(pair.dehazed, pair.clear), hazy_db)
+    return Score(name, pair.psnr_db, pair.ssim, ciede2000(pair.dehazed, pair.clear), hazy_db, scene)
 
 
 def pooled_psnr_db(squared_errors: Sequence[float]) -> float:
@@ -114,20 +116,25 @@ def paper256(picture: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over pictures with its 95 % bootstrap interval."""
+    """A mean over pictures with its 95 % interval; None where it has none."""
 
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
     def __str__(self) -> str:
-        return f"{self.mean:.2f} [{self.low:.2f}, {self.high:.2f}]"
+        return self.written(2)
+
+    def written(self, digits: int) -> str:
+        """For example ``17.08 [16.90, 17.26]``."""
+        if self.low is None:
+            return f"{self.mean:.{digits}f}"
+        return f"{self.mean:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
 
 
-def bootstrap(values: Sequence[float], seed: int = 0) -> Mean:
-    """Mean with the 2.5 and 97.5 percentiles of the means of resampled pictures (Efron and Tibshirani 1993)."""
+def mean_of(values: Sequence[float], scenes: Sequence[str] | None = None) -> Mean:
+    """Mean with the interval of `edge.measure.statistics.mean_interval`, over scenes where they are given."""
     array = np.asarray(values, np.float64)
-    rng = np.random.default_rng(seed)
-    means = array[rng.integers(0, len(array), (RESAMPLINGS, len(array)))].mean(1)
-    low, high = np.percentile(means, (2.5, 97.5))
-    return Mean(float(array.mean()), float(low), float(high))
+    interval = mean_interval(array, scenes)
+    low, high = (interval.low, interval.high) if interval else (None, None)
+    return Mean(float(array.mean()), low, high)

@@ -111,6 +111,7 @@ def score(dehaze: Dehaze, data: PairedData, label: str) -> Quality:
                 ssim=ssim(dehazed, clear),
                 hazy_psnr_db=_finite(psnr_db(hazy, clear)),
                 hazy_ssim=ssim(hazy, clear),
+                scene=pair[1].name,
             )
         )
     psnrs = np.array([s.psnr_db for s in scores])
@@ -119,7 +120,7 @@ def score(dehaze: Dehaze, data: PairedData, label: str) -> Quality:
         digest=data.digest,
         psnr_db=float(psnrs.mean()),
         ssim=float(np.mean([s.ssim for s in scores])),
-        psnr_interval_db=mean_interval(psnrs),
+        psnr_interval_db=mean_interval(psnrs, [s.scene for s in scores]),
         hazy_psnr_db=float(np.mean([s.hazy_psnr_db for s in scores])),
         hazy_ssim=float(np.mean([s.hazy_ssim for s in scores])),
         pictures=tuple(scores),

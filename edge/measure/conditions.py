@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from edge.measure import energy, raspberry, sysfs
 
@@ -62,6 +65,19 @@ def marks(c: Conditions) -> tuple[str, ...]:
     return tuple(found)
 
 
+def merged(first: Conditions, then: Conditions) -> Conditions:
+    """Of a run in two parts: the worse of both."""
+    return Conditions(
+        temperature_c=_joined(first.temperature_c, then.temperature_c),
+        frequency_mhz=_joined(first.frequency_mhz, then.frequency_mhz),
+        governor=then.governor,
+        throttled=_either(lambda a, b: tuple(sorted({*a, *b})), first.throttled, then.throttled),
+        others_cores=_either(max, first.others_cores, then.others_cores),
+        stolen_share=_either(max, first.stolen_share, then.stolen_share),
+        swapped_pages=_either(operator.add, first.swapped_pages, then.swapped_pages),
+    )
+
+
 @dataclass
 class Monitor:
     """Watches the machine during a run: call `sample` between frames, then `finish`."""
@@ -108,7 +124,7 @@ class Monitor:
         return self._frequencies[-1] if self._frequencies else None
 
     def finish(self) -> Conditions:
-        """What was seen since this was made."""
+        """What was seen since this was made; may be asked again as the run goes on."""
         self._sampled = 0.0
         self.sample()
         if self._firmware is not None:
@@ -148,6 +164,16 @@ class Monitor:
     def _time_now(self) -> tuple[float, float, sysfs.ProcessorTime | None]:
         ticks = os.sysconf("SC_CLK_TCK")
         return time.monotonic(), time.process_time(), sysfs.processor_time(self.root, ticks)
+
+
+def _joined(first: Sensed, then: Sensed) -> Sensed:
+    before = first.before if first.before is not None else then.before
+    after = then.after if then.after is not None else first.after
+    return Sensed(before, _either(max, first.highest, then.highest), after)
+
+
+def _either(both: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+    return b if a is None else a if b is None else both(a, b)
 
 
 def _sensed(values: list[float]) -> Sensed:

@@ -20,9 +20,9 @@ class Energy:
 
     Attributes:
         source: the meter and what it meters.
-        joules, seconds: of the time that was metered.
-        frames: dehazed in that time.
-        mj_per_frame: joules over frames, in millijoules.
+        joules, seconds: of the time that was metered: some meters miss the beginning and the end of a run.
+        frames: of the run.
+        mj_per_frame: in millijoules: the power that was metered, for the time that a frame takes.
     """
 
     source: str
@@ -43,6 +43,10 @@ class Meter(Protocol):
 
     def joules(self) -> float | None:
         """Between the first and the last sample; None where nothing could be read."""
+        ...
+
+    def seconds(self) -> float:
+        """From the first sample to the last."""
         ...
 
     def watts(self) -> float | None:
@@ -79,38 +83,49 @@ class Split:
     def __init__(self, meter: Meter | None, subjects: int) -> None:
         self._meter = meter
         self._joules = [0.0] * subjects
-        self._seen = 0.0
+        self._seconds = [0.0] * subjects
+        self._seen = 0.0, 0.0
         self._look()
+
+    def begin(self) -> None:
+        """A turn begins; what was used since the last one is nobody's."""
+        if self._meter is not None and self._meter.at_once:
+            self._look()
 
     def turn(self, index: int) -> None:
         """A turn of that subject has ended."""
-        self._joules[index] += self._look()
+        joules, seconds = self._look()
+        self._joules[index] += joules
+        self._seconds[index] += seconds
 
     def finish(self, timed: Sequence[tuple[float, int]]) -> list[Energy | None]:
         """Closes the meter; what each has used, None where nothing was metered.
 
         Args:
-            timed: seconds and frames of each.
+            timed: seconds in frames, and frames, of each.
         """
         if self._meter is None:
             return [None for _ in timed]
-        if len(timed) == 1:
+        if not self._meter.at_once:
             self.turn(0)  # a meter that is read now and then has been read since the last turn
         self._meter.close()
         source = self._meter.source
         return [
-            Energy(source, joules, seconds, frames, 1e3 * joules / frames) if joules > 0 else None
-            for joules, (seconds, frames) in zip(self._joules, timed, strict=True)
+            Energy(source, joules, metered, frames, 1e3 * joules / metered * seconds / frames)
+            if joules > 0 and metered > 0
+            else None
+            for joules, metered, (seconds, frames) in zip(self._joules, self._seconds, timed, strict=True)
         ]
 
-    def _look(self) -> float:
-        """Joules since the last look."""
+    def _look(self) -> tuple[float, float]:
+        """Joules and seconds since the last look."""
         if self._meter is None:
-            return 0.0
+            return 0.0, 0.0
         if self._meter.at_once:
             self._meter.sample()
-        before, self._seen = self._seen, self._meter.joules() or 0.0
-        return self._seen - before
+        joules, seconds = self._seen
+        self._seen = self._meter.joules() or 0.0, self._meter.seconds()
+        return self._seen[0] - joules, self._seen[1] - seconds
 
 
 class RAPL:
@@ -124,7 +139,7 @@ class RAPL:
         self._last: list[int] = []
         self._joules: float | None = None
         self._watts: float | None = None
-        self._at = 0.0
+        self._at = self._seconds = 0.0
 
     def sample(self) -> None:
         now, values = time.monotonic(), [sysfs.read_counter(c) for c in self._counters]
@@ -136,11 +151,15 @@ class RAPL:
                 (new - old) % (c.wraps_at + 1) for new, old, c in zip(read, self._last, self._counters, strict=True)
             )
             self._joules = (self._joules or 0.0) + grown / 1e6
+            self._seconds += now - self._at
             self._watts = grown / 1e6 / max(1e-6, now - self._at)
         self._last, self._at = read, now
 
     def joules(self) -> float | None:
         return self._joules
+
+    def seconds(self) -> float:
+        return self._seconds
 
     def watts(self) -> float | None:
         return self._watts
@@ -150,12 +169,17 @@ class RAPL:
 
 
 class PowerMeter:
-    """Integrates power over time, trapezium by trapezium."""
+    """Integrates power over time, trapezium by trapezium.
+
+    One that tells at once is read at the beginning and the end of every turn. What it says at the beginning is the
+    power of whoever came before: its reading counts for the time until then, not for the time after.
+    """
 
     def __init__(self, source: str, read_watts: Callable[[], float | None], at_once: bool = False) -> None:
         self.source, self.at_once = source, at_once
         self._read = read_watts
         self._joules: float | None = None
+        self._seconds = 0.0
         self._last: tuple[float, float] | None = None
 
     def sample(self) -> None:
@@ -167,11 +191,16 @@ class PowerMeter:
             return
         if self._last is not None:
             before, power = self._last
-            self._joules = (self._joules or 0.0) + (at_s - before) * (watts + power) / 2
+            mean = watts if self.at_once else (watts + power) / 2
+            self._joules = (self._joules or 0.0) + (at_s - before) * mean
+            self._seconds += at_s - before
         self._last = (at_s, watts)
 
     def joules(self) -> float | None:
         return self._joules
+
+    def seconds(self) -> float:
+        return self._seconds
 
     def watts(self) -> float | None:
         return self._last[1] if self._last else None

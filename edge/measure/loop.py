@@ -96,6 +96,7 @@ def measure(
     frames: Sequence[np.ndarray],
     plan: Plan,
     between: Callable[[float, int], None] = lambda share, index: None,
+    before: Callable[[], None] = lambda: None,
 ) -> list[Series]:
     """Time subjects on frames. Several take turns of a quarter of a second, in an order that changes every round.
 
@@ -104,6 +105,7 @@ def measure(
         frames: uint8 RGB, all of one size; used one after the other, again and again.
         between: called after each turn (timed as overhead, not as part of any frame) with the share of the work done,
             in [0, 1], and whose turn it was.
+        before: called before each turn, likewise.
     """
     source = Source(frames)
     series = [Series() for _ in subjects]
@@ -112,6 +114,7 @@ def measure(
         order = range(len(subjects))
         for index in [*order[turn % len(subjects) :], *order[: turn % len(subjects)]]:
             begin = time.perf_counter()
+            before()
             _turn(subjects[index], source, series[index])
             between(min(_share(s, plan) for s in series), index)
             series[index].seconds += time.perf_counter() - begin

@@ -2,7 +2,8 @@
 
 A hazy picture belongs to the clear one with which its name shares the most leading tokens, at least the first:
 ``0013_0.8_0.1.png`` and ``0013.png``, ``01_outdoor_hazy.jpg`` and ``01_outdoor_GT.jpg``, ``51.png`` and ``51.png``.
-Several hazy pictures may belong to one clear picture.
+Several hazy pictures may belong to one clear picture. Names that go on with different numbers (``img_002.png`` and
+``img_001.png``) are of different pictures.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def find_pairs(folder: str | Path) -> list[tuple[Path, Path]]:
         by_first_token[_tokens(path)[0]].append(path)
     pairs, unpaired = [], []
     for path in hazy:
-        matches = _nearest(path, by_first_token[_tokens(path)[0]])
+        matches = _nearest(path, [c for c in by_first_token[_tokens(path)[0]] if not _numbered_apart(path, c)])
         if len(matches) > 1:
             raise PictureError(
                 f"{path} could belong to {_listed(matches)}: give the pair the same name up to the first underscore"
@@ -50,7 +51,7 @@ def find_pairs(folder: str | Path) -> list[tuple[Path, Path]]:
     if unpaired:
         raise PictureError(
             f"{folder}: no picture in {clear_folder.name}/ belongs to {_listed(unpaired)}; "
-            "a pair has the same name up to the first underscore"
+            "a pair has the same name up to the first underscore, and no different numbers after it"
         )
     if alone := sorted(set(clear) - {path for _, path in pairs}):
         command.say(f"left out, no hazy picture belongs to it: {_listed(alone)}")
@@ -90,6 +91,19 @@ def _nearest(hazy: Path, candidates: list[Path]) -> list[Path]:
     shared = {path: _shared(tokens, _tokens(path)) for path in candidates}
     nearest = [path for path in candidates if shared[path] == max(shared.values())]
     return [path for path in nearest if path.stem == hazy.stem] or nearest
+
+
+def _numbered_apart(hazy: Path, clear: Path) -> bool:
+    """Whether both names go on with numbers after what they share, and with none that is in both."""
+    a, b = _tokens(hazy), _tokens(clear)
+    shared = _shared(a, b)
+    rest, other = ({t for t in tokens[shared:] if any(c.isdigit() for c in t)} for tokens in (a, b))
+    return bool(rest and other) and {_number(t) for t in rest}.isdisjoint(map(_number, other))
+
+
+def _number(token: str) -> str:
+    """``im0`` and ``f0`` are no other picture than ``0``."""
+    return re.sub(r"[^\d.]+", "", token).lstrip("0") or "0"
 
 
 def _shared(a: list[str], b: list[str]) -> int:

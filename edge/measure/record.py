@@ -19,7 +19,7 @@ from edge.measure.energy import Energy
 from edge.measure.machine import Machine
 from edge.measure.statistics import Interval, Summary
 
-SCHEMA = 2
+SCHEMA = 3
 KIND = "draco-edge measurement"
 STAGES = ("capture", "pre", "infer", "post")
 
@@ -74,11 +74,20 @@ class Run:
 
 @dataclass(frozen=True)
 class Startup:
-    """From nothing to the first clear frame, in milliseconds."""
+    """From nothing to the first clear frame, in milliseconds.
+
+    Attributes:
+        load_ms, compile_ms, first_ms: reading the model, compiling it, and the first frame.
+        import_ms: the program and the runtime, in a process of their own (`edge.measure.fresh`); None where it was not
+            measured.
+        from_cache: whether the compiled model was taken from the runtime's cache; None where that does not tell.
+    """
 
     load_ms: float
     compile_ms: float
     first_ms: float
+    import_ms: float | None = None
+    from_cache: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -114,13 +123,18 @@ class Latency:
 
 @dataclass(frozen=True)
 class PictureScore:
-    """One pair's scores, of the hazy picture as it is and of the dehazed one."""
+    """One pair's scores, of the hazy picture as it is and of the dehazed one.
+
+    Attributes:
+        name, scene: of the hazy and of the clear picture; several hazy pictures may be of one scene.
+    """
 
     name: str
     psnr_db: float
     ssim: float
     hazy_psnr_db: float
     hazy_ssim: float
+    scene: str = ""
 
 
 @dataclass(frozen=True)
@@ -131,14 +145,14 @@ class Quality:
         data: the folder's name.
         digest: of the names and contents of all its pairs.
         psnr_db, ssim, hazy_psnr_db, hazy_ssim: means over the pictures.
-        psnr_interval_db: 95 %, by bootstrap over pictures.
+        psnr_interval_db: 95 %, Student's, over scenes; None for a single one.
     """
 
     data: str
     digest: str
     psnr_db: float
     ssim: float
-    psnr_interval_db: Interval
+    psnr_interval_db: Interval | None
     hazy_psnr_db: float
     hazy_ssim: float
     pictures: tuple[PictureScore, ...]
@@ -162,7 +176,10 @@ class Shown:
 
 @dataclass(frozen=True)
 class Memory:
-    """Of the process, in MB: before the bundle was opened, and the most until its frames were done."""
+    """Of a process of the bundle's own, in MB: before its runtime was imported, and the most while it ran.
+
+    See `edge.measure.fresh`.
+    """
 
     before_mb: float
     peak_mb: float
@@ -193,11 +210,16 @@ class Moment:
 
 @dataclass(frozen=True)
 class Sustained:
-    """A long run without pause, after the one that `Latency` tells of; what `minutes` asked for may have been cut."""
+    """A long run without pause, after the one that `Latency` tells of; what `minutes` asked for may have been cut.
+
+    Attributes:
+        conditions: of this run alone, all its parts where it was cut and went on.
+    """
 
     minutes: float
     moments: tuple[Moment, ...]
     cut: bool = False
+    conditions: Conditions | None = None
 
 
 @dataclass(frozen=True)

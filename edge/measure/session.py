@@ -6,7 +6,7 @@ import itertools
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import targets
 from edge import command, pace
 from edge.bundle import Bundle
 from edge.dehazer import Dehazer
-from edge.measure import accuracy, conditions, energy, loop, samples, statistics, sysfs
+from edge.measure import accuracy, conditions, energy, loop, samples, statistics
 from edge.measure.accuracy import PairedData
 from edge.measure.machine import Machine, this_machine, versions
 from edge.measure.record import (
@@ -25,7 +25,6 @@ from edge.measure.record import (
     Latency,
     Layer,
     Measurement,
-    Memory,
     Moment,
     Ratio,
     Run,
@@ -36,6 +35,7 @@ from edge.measure.record import (
 
 FRAMES = 4  # different frames in turn, so that no cache holds the answer
 WINDOW_S = 10.0  # of a sustained run
+WHILE_SUSTAINED = "while sustained, "  # before marks that say nothing of the frames that were timed before
 Progress = Callable[[float], None]
 
 
@@ -59,7 +59,6 @@ class Opened:
 
     Attributes:
         dehaze: the bundle's `Dehazer`, or a peer that can be timed like one.
-        before_mb: memory of the process before.
         mark: what the bundle itself says that a reader must know.
     """
 
@@ -69,7 +68,6 @@ class Opened:
     precision: str
     startup: Startup
     made: str
-    before_mb: float | None
     mark: str | None = None
 
     def close(self) -> None:
@@ -85,8 +83,6 @@ def open_bundle(where: str | Path | Bundle, settings: Settings) -> Opened:
     """
     cv2.setNumThreads(settings.threads or -1)  # the image library's threads follow --threads
     made = now()
-    sysfs.forget_peak()
-    before_mb = sysfs.resident_mb()
     start = time.perf_counter()
     bundle = where if isinstance(where, Bundle) else Bundle.read(where)
     read_ms = (time.perf_counter() - start) * 1e3
@@ -94,9 +90,9 @@ def open_bundle(where: str | Path | Bundle, settings: Settings) -> Opened:
     start = time.perf_counter()
     dehazer(settings.frames[0])
     first_ms = (time.perf_counter() - start) * 1e3
-    startup = Startup(read_ms + dehazer.load_ms, dehazer.compile_ms, first_ms)
+    startup = Startup(read_ms + dehazer.load_ms, dehazer.compile_ms, first_ms, from_cache=dehazer.from_cache)
     slow = pace.mark(bundle.manifest.notes, this_machine().processor)
-    return Opened(subject_of(bundle), dehazer, dehazer.device, dehazer.precision, startup, made, before_mb, slow)
+    return Opened(subject_of(bundle), dehazer, dehazer.device, dehazer.precision, startup, made, slow)
 
 
 def subject_of(bundle: Bundle) -> Subject:
@@ -118,7 +114,7 @@ def run(opened: Sequence[Opened], settings: Settings, progress: Progress) -> lis
     """Time what was opened; several take turns, and all have the same conditions.
 
     Returns:
-        A measurement each, without quality.
+        A measurement each, without quality and memory.
     """
     warmed = [loop.warm_up(o.dehaze, settings.frames, settings.plan) for o in opened]
     meter, missing = energy.find_meter()
@@ -134,10 +130,9 @@ def run(opened: Sequence[Opened], settings: Settings, progress: Progress) -> lis
         used.turn(index)
         progress(share)
 
-    series = loop.measure([o.dehaze for o in opened], settings.frames, settings.plan, between)
+    series = loop.measure([o.dehaze for o in opened], settings.frames, settings.plan, between, used.begin)
     seen = monitor.finish()
-    energies = used.finish([(s.seconds, s.runs) for s in series])
-    peak = sysfs.peak_resident_mb()
+    energies = used.finish([(s.in_frames_s, s.runs) for s in series])
     return [
         Measurement(
             subject=o.subject,
@@ -159,7 +154,6 @@ def run(opened: Sequence[Opened], settings: Settings, progress: Progress) -> lis
             conditions=seen,
             energy=spent,
             energy_missing=missing if meter is None or spent else f"{meter.source} gave no reading",
-            memory=Memory(o.before_mb, peak) if o.before_mb and peak and len(opened) == 1 else None,
             ratios=ratios_to(series[0], s, opened[0].subject) if s is not series[0] else (),
             marks=(*_marks_of_run(o, settings), *conditions.marks(seen)),
         )
@@ -205,14 +199,15 @@ def latency(series: loop.Series, warmup_runs: int) -> Latency:
 
 
 def sustain(
-    opened: Opened, settings: Settings, minutes: float, progress: Progress, before: Sequence[Moment] = ()
+    opened: Opened, settings: Settings, minutes: float, progress: Progress, before: Sustained | None = None
 ) -> Iterator[Sustained]:
     """What a long run looks like: after every ten seconds all of it so far, marked as cut until it is whole.
 
     Args:
         before: what was seen of it until it was cut; its time counts.
     """
-    passed = before[-1].at_s if before else 0.0
+    moments = list(before.moments) if before else []
+    passed = moments[-1].at_s if moments else 0.0
     seconds = max(0.0, 60 * minutes - passed)
     meter, _ = energy.find_meter()
     monitor = conditions.Monitor(meter=meter)
@@ -221,7 +216,6 @@ def sustain(
         monitor.sample()
         progress(share)
 
-    moments = list(before)
     try:
         for window in loop.sustain(opened.dehaze, settings.frames, seconds, WINDOW_S, between):
             moments.append(
@@ -235,10 +229,20 @@ def sustain(
                     watts=meter.watts() if meter is not None else None,
                 )
             )
-            yield Sustained(minutes, tuple(moments), cut=window.at_s < seconds)
+            seen = monitor.finish()
+            if before and before.conditions:
+                seen = conditions.merged(before.conditions, seen)
+            yield Sustained(minutes, tuple(moments), window.at_s < seconds, seen)
     finally:
         if meter is not None:
             meter.close()
+
+
+def with_sustained(measured: Measurement, sustained: Sustained) -> Measurement:
+    """With a long run, and the marks that it asks for in the place of those that it asked for so far."""
+    kept = [mark for mark in measured.marks if not mark.startswith(WHILE_SUSTAINED)]
+    new = [WHILE_SUSTAINED + mark for mark in (conditions.marks(sustained.conditions) if sustained.conditions else ())]
+    return replace(measured, sustained=sustained, marks=(*kept, *new))
 
 
 def layers(path: str | Path, settings: Settings) -> tuple[Layer, ...]:

@@ -10,6 +10,7 @@ placement in memory, another clock) they cannot know.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ BLOCKS = 25
 GROUPS = (1, 2, 3, 5)  # blocks over which means are taken, to see how long slow stretches last
 RESAMPLES = 500
 TINY = 1e-9  # a sample that a coarse clock saw as nothing
+NORMAL = 1.959964
+STUDENT = (12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.3060, 2.2622, 2.2281)  # 1 to 10 degrees
 LONGEST = 20_000  # frames that enter a bootstrap; more are thinned evenly
 
 
@@ -54,7 +57,7 @@ def summarise(samples_ms: np.ndarray) -> Summary:
     Args:
         samples_ms: (n,) with n at least 1.
     """
-    p50, p90, p95, p99 = (percentile(samples_ms, q) for q in (50, 90, 95, 99))
+    p50, p90, p95, p99 = map(float, np.percentile(samples_ms, (50, 90, 95, 99), method="inverted_cdf"))
     return Summary(
         mean=float(samples_ms.mean()),
         std=float(samples_ms.std(ddof=1)) if samples_ms.size > 1 else 0.0,
@@ -113,10 +116,38 @@ def drift(samples: np.ndarray) -> float:
     return float(BLOCKS ** ((1 + np.clip(fall, -1, 0)) / 2))
 
 
-def mean_interval(values: np.ndarray, seed: int = 0) -> Interval:
-    """Bootstrap interval of the mean of independent values, such as the scores of pictures."""
-    picks = np.random.default_rng(seed).integers(0, values.size, (4 * RESAMPLES, values.size))
-    return _interval(values[picks].mean(axis=1))
+def mean_interval(values: np.ndarray, groups: Sequence[str] | None = None) -> Interval | None:
+    """Student's interval of a mean, such as that of the scores of pictures; None for a single one.
+
+    A bootstrap would be too narrow for few: over five pictures it holds the truth in 85 of 100 cases.
+
+    Args:
+        values: (n,).
+        groups: of each value, for example the scene. What is of one group is not independent: groups are what counts
+            then, and the error is that of a ratio of sums over them (Cochran 1977, section 6.4). None for a group each.
+    """
+    _, group = np.unique(np.arange(values.size) if groups is None else np.array(groups), return_inverse=True)
+    count = int(group.max()) + 1 if values.size else 0
+    if count < 2:
+        return None
+    mean = float(values.mean())
+    sums = np.bincount(group, weights=values - mean)
+    error = float(np.sqrt(count / (count - 1) * (sums**2).sum()) / values.size)
+    reach = student(count - 1) * error
+    return Interval(mean - reach, mean + reach)
+
+
+def student(freedom: int) -> float:
+    """How many standard errors a 95 % interval reaches to each side (Abramowitz and Stegun 1964, 26.7.5)."""
+    if freedom <= len(STUDENT):
+        return STUDENT[freedom - 1]
+    z, n = NORMAL, freedom
+    return (
+        z
+        + (z**3 + z) / (4 * n)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
+    )
 
 
 def ratio_of_medians(rounds_a: list[np.ndarray], rounds_b: list[np.ndarray], seed: int = 0) -> tuple[float, Interval]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from edge import command
 from edge.measure.record import STAGES
-from edge.reporting.choice import Wish, pareto
+from edge.reporting.choice import Wish, fronts
 from edge.reporting.rows import Entry
 
 PALETTE = ["#4c8fd6", "#e0862b", "#3da66f", "#d1605e", "#9a76c8", "#a3743c", "#d878b5", "#7f8c99", "#b3ad2e", "#31aebd"]
@@ -23,14 +23,14 @@ FIT = {"type": "fit-x", "contains": "padding"}
 
 
 def accuracy_against_latency(entries: Sequence[Entry], wish: Wish) -> dict[str, Any]:
-    """Scatter of PSNR against p90 with 95 % intervals and the Pareto front.
+    """Scatter of PSNR against p90 with 95 % intervals and the Pareto front of each board.
 
     Args:
-        entries: all scored on the same pictures.
+        entries: all of one `Setting`, and scored on the same pictures.
     """
     alt = command.require("altair", "report")
     several_boards = len({e.machine for e in entries}) > 1
-    front = pareto(entries)
+    front = fronts(entries)
     values = [_point(e, several_boards, e in front) for e in entries]
     spread = max(v["p90_high_ms"] for v in values) / max(1e-6, min(v["p90_low_ms"] for v in values))
     legend = alt.selection_point(fields=["series"], bind="legend")
@@ -50,7 +50,7 @@ def accuracy_against_latency(entries: Sequence[Entry], wish: Wish) -> dict[str, 
     layers = [
         alt.Chart(alt.Data(values=[v for v in values if v["front"]]))
         .mark_line(interpolate="step-after", strokeDash=[5, 4], strokeWidth=1.5, color="currentColor", opacity=0.5)
-        .encode(x=x, y=y),
+        .encode(x=x, y=y, detail="machine:N"),
         base.mark_rule(strokeWidth=1.5).encode(x=alt.X("p90_low_ms:Q"), x2="p90_high_ms:Q", y=y, **bars),
         base.mark_rule(strokeWidth=1.5).encode(y=alt.Y("psnr_low_db:Q"), y2="psnr_high_db:Q", x=x, **bars),
         base.mark_point(filled=True, size=110, stroke="currentColor", strokeWidth=0.6)
@@ -82,7 +82,7 @@ def accuracy_against_latency(entries: Sequence[Entry], wish: Wish) -> dict[str, 
         layers.append(_limit(alt, "x", wish.budget_ms))
     if wish.min_psnr_db is not None:
         layers.append(_limit(alt, "y", wish.min_psnr_db))
-    described = f"Accuracy against latency of {len(entries)} measurements; {len(front)} are on the Pareto front."
+    described = f"Accuracy against latency of {len(entries)} measurements; {len(front)} are on a Pareto front."
     return _finished(alt.layer(*layers).properties(width="container", autosize=FIT, height=380, description=described))
 
 
@@ -207,12 +207,15 @@ def energy_per_frame(entries: Sequence[Entry]) -> dict[str, Any]:
 
 
 def labels_of(entries: Sequence[Entry]) -> tuple[str, ...]:
-    """A name for each, with the board where there are several, and a number where names repeat."""
+    """A name for each, with board and frame size where there are several, and a number where names repeat."""
     several = len({e.machine for e in entries}) > 1
+    sizes = len({e.row.frame for e in entries}) > 1
     seen: dict[str, int] = {}
     labels = []
     for entry in entries:
         label = f"{entry.row.bundle} · {entry.row.board}" if several else entry.row.bundle
+        if sizes:
+            label += f" · {entry.row.frame}"
         if entry.row.threads:
             label += f" · {entry.row.threads} thread{'s' if entry.row.threads > 1 else ''}"
         seen[label] = seen.get(label, 0) + 1
@@ -222,14 +225,15 @@ def labels_of(entries: Sequence[Entry]) -> tuple[str, ...]:
 
 def _point(entry: Entry, several_boards: bool, on_front: bool) -> dict[str, Any]:
     row = entry.row
+    decibels = "" if row.psnr_low_db is None else f", {row.psnr_low_db:.1f} to {row.psnr_high_db:.1f} dB"
     names = ("bundle", "board", "device", "precision", "p90_ms", "p90_low_ms", "p90_high_ms", "psnr_db", "ssim")
     return {
         **{name: getattr(row, name) for name in names},
         "psnr_low_db": row.psnr_low_db,
         "psnr_high_db": row.psnr_high_db,
+        "machine": "/".join(entry.machine),
         "series": row.board if several_boards else f"{row.model} ({row.target})",
-        "interval": f"{row.p90_low_ms:.3g} to {row.p90_high_ms:.3g} ms, "
-        f"{row.psnr_low_db:.1f} to {row.psnr_high_db:.1f} dB",
+        "interval": f"{row.p90_low_ms:.3g} to {row.p90_high_ms:.3g} ms{decibels}",
         "front": "yes" if on_front else "",
         "marks": row.marks or "none",
     }

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from edge.reporting.choice import Verdict
 from edge.reporting.machine_readable import Case
-from edge.reporting.page import COLUMNS, Column, number
+from edge.reporting.page import COLUMNS, Column, number, used
 from edge.reporting.regressions import Comparison
 from edge.reporting.rows import Entry
 
@@ -30,14 +30,14 @@ def render(
 
 
 def table(entries: Sequence[Entry], columns: Sequence[Column] = COLUMNS) -> str:
-    """Columns that hold nothing are left out."""
-    used = [c for c in columns if any(getattr(e.row, c.field) not in (None, "") for e in entries)]
+    """Columns that hold nothing, or everywhere the same where only a difference matters, are left out."""
+    shown = used(columns, entries)
     lines = [
-        "| " + " | ".join(c.heading for c in used) + " |",
-        "|" + "|".join("---" if c.decimals is None else "---:" for c in used) + "|",
+        "| " + " | ".join(c.heading for c in shown) + " |",
+        "|" + "|".join("---" if c.decimals is None else "---:" for c in shown) + "|",
     ]
     for entry in entries:
-        cells = (escaped(number(getattr(entry.row, c.field), c.decimals)) for c in used)
+        cells = (escaped(number(getattr(entry.row, c.field), c.decimals)) for c in shown)
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 

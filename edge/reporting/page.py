@@ -14,7 +14,7 @@ from edge.errors import EdgeError
 from edge.measure.record import ErrorMap, PictureScore, Shown
 from edge.pictures import whole_file
 from edge.reporting import charts
-from edge.reporting.choice import Verdict, Wish, main_data, pareto
+from edge.reporting.choice import Setting, Verdict, Wish, by_setting, fronts
 from edge.reporting.machine_readable import Case
 from edge.reporting.regressions import Comparison
 from edge.reporting.rows import Entry
@@ -22,31 +22,40 @@ from targets.cache import cache_folder
 
 MOST_PICTURES = 8
 MOST_MAPS = 4
+MOST_SETTINGS = 6  # with a chart of their own
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of the table: a row's field, its heading, and how its numbers are written."""
+    """A column of the table: a row's field, its heading, and how its numbers are written.
+
+    Attributes:
+        differs: it is shown only where rows differ in it.
+    """
 
     field: str
     heading: str
     decimals: int | None = None
     title: str = ""
+    differs: bool = False
 
 
 COLUMNS = (
     Column("bundle", "Bundle"),
     Column("board", "Board"),
+    Column("frame", "Frame", title="width and height in pixels: only rows of one size compare", differs=True),
     Column("ran", "Precision", title="in which it really ran"),
     Column("p90_ms", "p90, ms", 2, "nine frames of ten are done by then"),
     Column("psnr_db", "PSNR, dB", 2, "mean over the pictures, full resolution"),
     Column("ssim", "SSIM", 3, "mean over the pictures"),
     Column("psnr_drop_db", "Drop, dB", 2, "what the precision costs against float32"),
+    Column("drop_from", "Drop from", title="pictures of the drop, where it is not from the float32 row here"),
+    Column("data", "Data", title="pictures of PSNR and SSIM: only rows on the same ones compare", differs=True),
     Column("p50_ms", "p50, ms", 2, "median time of a frame"),
     Column("p99_ms", "p99, ms", 2),
     Column("fps", "frames/s", 0, "end to end, capture included"),
     Column("energy_mj", "Energy, mJ", 1, "of a frame; the whole board or processor, idle power included"),
-    Column("memory_mb", "Memory, MB", 0, "the process's peak less what it held before"),
+    Column("memory_mb", "Memory, MB", 0, "a process's peak less what it held before it imported the runtime"),
     Column("temperature_c", "°C", 0, "highest during the run"),
     Column("sustained_fps", "Sustained, frames/s", 0, "at the end of the sustained run"),
     Column("size_mb", "Size, MB", 2),
@@ -63,6 +72,15 @@ class Pictured:
     entry: Entry
     shown: Shown
     score: PictureScore | None
+
+
+@dataclass(frozen=True)
+class Tradeoff:
+    """Accuracy against latency in one setting: the chart's name, what sets it apart, and who is on a front."""
+
+    chart: str
+    setting: str
+    front: Sequence[Entry]
 
 
 @dataclass(frozen=True)
@@ -90,8 +108,7 @@ def render(content: Content) -> str:
     )
     environment.filters["number"] = number
     entries = content.entries
-    data = main_data(entries)
-    scored = [e for e in entries if e.data_digest == data and data]
+    compared = by_setting([e for e in entries if e.measurement.quality])
     return environment.get_template("page.html.j2").render(
         version=__version__,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -102,11 +119,14 @@ def render(content: Content) -> str:
         comparisons=content.comparisons,
         failed=[c for c in content.cases if c.failed],
         columns=columns_of(entries),
-        data=scored[0].row.data if scored else None,
-        pictures_scored=max((len(e.measurement.quality.pictures) for e in scored if e.measurement.quality), default=0),
-        other_data=sorted({e.row.data for e in entries if e.row.data and e.data_digest != data}),
-        front=pareto(scored),
-        charts=_charts(entries, scored, content),
+        scored={e.row.data: len(e.measurement.quality.pictures) for e in entries if e.measurement.quality},
+        front={e.path for alike in compared.values() for e in fronts(alike)},
+        tradeoffs=[
+            Tradeoff(_chart_name(n), setting.described(by_setting(entries)), fronts(alike))
+            for n, (setting, alike) in enumerate(compared.items())
+        ][:MOST_SETTINGS],
+        uncharted=max(0, len(compared) - MOST_SETTINGS),
+        charts=_charts(entries, compared, content),
         bars=min(len(entries), charts.MOST_BARS),
         sustained=_sustained(entries),
         lines=charts.MOST_LINES,
@@ -127,11 +147,13 @@ def columns_of(entries: Sequence[Entry]) -> list[Column]:
     the first line."""
     boards = {e.row.board for e in entries}
     left_out = {"marks"} | ({"board"} if len(boards) == 1 else set())
-    return [
-        c
-        for c in COLUMNS
-        if c.field not in left_out and any(getattr(e.row, c.field) not in (None, "") for e in entries)
-    ]
+    return [c for c in used(COLUMNS, entries) if c.field not in left_out]
+
+
+def used(columns: Sequence[Column], entries: Sequence[Entry]) -> list[Column]:
+    """Columns in which there is something, or in which rows differ where that is asked for."""
+    values = {c: {getattr(e.row, c.field) for e in entries} - {None, ""} for c in columns}
+    return [c for c in columns if len(values[c]) > c.differs]
 
 
 def error_maps(entries: Sequence[Entry], verdicts: Sequence[Verdict]) -> list[tuple[Entry, ErrorMap]]:
@@ -166,12 +188,13 @@ def number(value: Any, decimals: int | None = None) -> str:
     return f"{value:,.{decimals}f}".replace(",", "\u202f")
 
 
-def _charts(entries: Sequence[Entry], scored: Sequence[Entry], content: Content) -> dict[str, Any]:
+def _charts(entries: Sequence[Entry], compared: dict[Setting, list[Entry]], content: Content) -> dict[str, Any]:
+    front = [entry for alike in compared.values() for entry in fronts(alike)]
     made = {"split": charts.frame_time_split(entries[: charts.MOST_BARS])}
-    chosen = {e.path: e for e in (*(v.entry for v in content.verdicts if v.entry), *pareto(scored), *entries)}
+    chosen = {e.path: e for e in (*(v.entry for v in content.verdicts if v.entry), *front, *entries)}
     made["distribution"] = charts.latency_distribution(list(chosen.values())[: charts.MOST_LINES])
-    if scored:
-        made["pareto"] = charts.accuracy_against_latency(scored, content.wish)
+    for n, alike in enumerate(list(compared.values())[:MOST_SETTINGS]):
+        made[_chart_name(n)] = charts.accuracy_against_latency(alike, content.wish)
     if sustained := _sustained(entries):
         for name, title in (("fps", "frames a second"), ("temperature_c", "°C"), ("watts", "W")):
             if chart := charts.over_minutes(sustained[: charts.MOST_LINES], name, title):
@@ -179,6 +202,10 @@ def _charts(entries: Sequence[Entry], scored: Sequence[Entry], content: Content)
     if metered := [e for e in entries if e.measurement.energy]:
         made["energy"] = charts.energy_per_frame(metered[: charts.MOST_BARS])
     return made
+
+
+def _chart_name(number: int) -> str:
+    return f"pareto-{number + 1}" if number else "pareto"
 
 
 def _sustained(entries: Sequence[Entry]) -> list[Entry]:

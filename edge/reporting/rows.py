@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge import command
 from edge.errors import EdgeError
-from edge.measure.record import Measurement
+from edge.measure.record import Measurement, Quality
 from edge.measure.store import MeasurementError, read
 
 
@@ -17,9 +17,10 @@ class Row:
     """A measurement's figures; None where a figure was not measured.
 
     `psnr_drop_db` and `ssim_drop` are what the precision costs: against the float row of the same model on the
-    same pictures where that is among the measurements, else what export measured. `memory_mb` is the process's peak
-    less what it held before the bundle was opened. `sustained_fps` is the rate at the end of a sustained run, and
-    `sustained_share` that over the rate at its beginning.
+    same pictures where that is among the measurements, else what export measured, as `drop_from` then says.
+    `data` names the pictures, and tells two folders of one name apart. `memory_mb` is the peak of a process of its
+    own less what that held before it imported the runtime. `sustained_fps` is the rate at the end of a sustained
+    run, and `sustained_share` that over the rate at its beginning.
     """
 
     bundle: str
@@ -42,9 +43,11 @@ class Row:
     p90_low_ms: float
     p90_high_ms: float
     fps: float
+    import_ms: float | None
     load_ms: float
     compile_ms: float
     first_ms: float
+    from_cache: str | None
     capture_ms: float
     pre_ms: float
     infer_ms: float
@@ -57,6 +60,7 @@ class Row:
     psnr_gain_db: float | None
     psnr_drop_db: float | None
     ssim_drop: float | None
+    drop_from: str
     data: str | None
     agreement_db: float | None
     energy_mj: float | None
@@ -71,6 +75,11 @@ class Row:
     runs: int
     made: str
     marks: str
+
+    @property
+    def frame(self) -> str:
+        """The frame size, for example ``640x480``."""
+        return f"{self.width}x{self.height}"
 
 
 @dataclass(frozen=True)
@@ -97,7 +106,8 @@ def collect(places: Sequence[Path]) -> tuple[list[Entry], list[str]]:
     """Read every measurement in folders (and below) and files.
 
     Returns:
-        Entries, clearest first and then fastest first; and one line for each file that was left out.
+        Entries, those that compare together, of these clearest first and then fastest first; and one line for each
+        file that was left out.
 
     Raises:
         EdgeError: a place does not exist.
@@ -110,7 +120,12 @@ def collect(places: Sequence[Path]) -> tuple[list[Entry], list[str]]:
             left_out.append(str(error))
             command.say(f"left out: {error}")
     entries = [Entry(path, m, _row(m, [other for _, other in measurements])) for path, m in measurements]
-    return sorted(entries, key=lambda e: (-(e.row.psnr_db or 0), e.row.p90_ms)), left_out
+    return sorted(entries, key=_order), left_out
+
+
+def _order(entry: Entry) -> tuple:
+    r = entry.row
+    return r.width * r.height, r.width, r.threads or 0, r.data is None, r.data or "", -(r.psnr_db or 0), r.p90_ms
 
 
 def _files(places: Sequence[Path]) -> Iterable[Path]:
@@ -129,7 +144,8 @@ def _files(places: Sequence[Path]) -> Iterable[Path]:
 
 def _row(m: Measurement, others: Sequence[Measurement]) -> Row:
     total, quality = m.latency.total_ms, m.quality
-    psnr_drop, ssim_drop = _drop(m, others)
+    psnr_drop, ssim_drop, drop_from = _drop(m, others)
+    interval = quality.psnr_interval_db if quality else None
     first, last = _first_and_last_fps(m)
     stages = {name: summary.p50 for name, summary in m.latency.stages_ms.items()}
     return Row(
@@ -153,26 +169,29 @@ def _row(m: Measurement, others: Sequence[Measurement]) -> Row:
         p90_low_ms=m.latency.p90_interval_ms.low,
         p90_high_ms=m.latency.p90_interval_ms.high,
         fps=m.latency.fps,
+        import_ms=m.startup.import_ms,
         load_ms=m.startup.load_ms,
         compile_ms=m.startup.compile_ms,
         first_ms=m.startup.first_ms,
+        from_cache=None if m.startup.from_cache is None else "yes" if m.startup.from_cache else "no",
         capture_ms=stages["capture"],
         pre_ms=stages["pre"],
         infer_ms=stages["infer"],
         post_ms=stages["post"],
         psnr_db=quality.psnr_db if quality else None,
-        psnr_low_db=quality.psnr_interval_db.low if quality else None,
-        psnr_high_db=quality.psnr_interval_db.high if quality else None,
+        psnr_low_db=interval.low if interval else None,
+        psnr_high_db=interval.high if interval else None,
         ssim=quality.ssim if quality else None,
         hazy_psnr_db=quality.hazy_psnr_db if quality else None,
         psnr_gain_db=quality.psnr_db - quality.hazy_psnr_db if quality else None,
         psnr_drop_db=psnr_drop,
         ssim_drop=ssim_drop,
-        data=quality.data if quality else None,
+        drop_from=drop_from,
+        data=_data(quality, others) if quality else None,
         agreement_db=m.against_float.agreement_db if m.against_float else None,
         energy_mj=m.energy.mj_per_frame if m.energy else None,
         memory_mb=m.memory.peak_mb - m.memory.before_mb if m.memory else None,
-        temperature_c=m.conditions.temperature_c.highest if m.conditions else None,
+        temperature_c=_highest_c(m),
         sustained_fps=last,
         sustained_share=last / first if first and last is not None else None,
         overhead_share=m.latency.overhead_share,
@@ -185,7 +204,17 @@ def _row(m: Measurement, others: Sequence[Measurement]) -> Row:
     )
 
 
-def _drop(m: Measurement, others: Sequence[Measurement]) -> tuple[float | None, float | None]:
+def _data(quality: Quality, others: Sequence[Measurement]) -> str:
+    """The name of the pictures' folder, the first where one set has several; with a digest where sets share it."""
+    names: dict[str, str] = {}
+    for q in (*(o.quality for o in others if o.quality), quality):
+        names.setdefault(q.digest, q.data)
+    name = names[quality.digest]
+    return f"{name} ({quality.digest[:6]})" if list(names.values()).count(name) > 1 else name
+
+
+def _drop(m: Measurement, others: Sequence[Measurement]) -> tuple[float | None, float | None, str]:
+    """In PSNR and SSIM; and what it is from where that is not the float row here."""
     checkpoint = m.subject.model.get("checkpoint_sha256")
     if m.quality and checkpoint and m.subject.precision != "fp32":
         floats = [
@@ -199,11 +228,17 @@ def _drop(m: Measurement, others: Sequence[Measurement]) -> tuple[float | None, 
         ]
         floats.sort(key=lambda o: (o.machine.id != m.machine.id, o.subject.target != m.subject.target))
         if floats and floats[0].quality:
-            return floats[0].quality.psnr_db - m.quality.psnr_db, floats[0].quality.ssim - m.quality.ssim
+            return floats[0].quality.psnr_db - m.quality.psnr_db, floats[0].quality.ssim - m.quality.ssim, ""
     if m.quality and checkpoint and m.subject.precision == m.run.precision == "fp32":
-        return 0.0, 0.0
+        return 0.0, 0.0, ""
     exported = m.subject.accuracy or {}
-    return exported.get("psnr_drop_db"), exported.get("ssim_drop")
+    drop = exported.get("psnr_drop_db"), exported.get("ssim_drop")
+    return *drop, "" if drop == (None, None) else f"export, {exported.get('data', 'pictures of its own')}"
+
+
+def _highest_c(m: Measurement) -> float | None:
+    every = (m.conditions, m.sustained.conditions if m.sustained else None)
+    return max((t for c in every if c and (t := c.temperature_c.highest) is not None), default=None)
 
 
 def _first_and_last_fps(m: Measurement) -> tuple[float | None, float | None]:

@@ -16,7 +16,7 @@ from edge.reporting.rows import Entry
 
 
 def judge(entries: Sequence[Entry], rules: Sequence[Expression]) -> list[Case]:
-    """A case for each rule and row.
+    """A case for each rule and row; a row that lacks a figure the rule needs fails.
 
     Raises:
         ExpressionError: a rule compares a word with a number.
@@ -25,12 +25,11 @@ def judge(entries: Sequence[Entry], rules: Sequence[Expression]) -> list[Case]:
     for rule in rules:
         for entry in entries:
             figures = asdict(entry.row)
-            failed = rule.holds(figures)
-            missing = [name for name in rule.names if figures[name] is None]
-            used = ", ".join(f"{name} {_written(figures[name])}" for name in rule.names)
-            cases.append(
-                Case(entry, rule.text, failed, f"not measured: {', '.join(missing)}" if failed is None else used)
-            )
+            holds = rule.holds(figures)
+            message = ", ".join(f"{name} {_written(figures[name])}" for name in rule.names)
+            if holds is None:
+                message = f"cannot be judged, which counts as failing: {message}"
+            cases.append(Case(entry, rule.text, holds is not False, message))
     return cases
 
 
@@ -38,7 +37,7 @@ def against_baseline(entries: Sequence[Entry], folder: Path) -> list[Comparison]
     """Compare with earlier measurements; what has no counterpart there is named on standard error.
 
     Raises:
-        EdgeError: the folder is missing or holds no measurement.
+        EdgeError: the folder is missing, or holds no measurement or none of these.
     """
     earlier, _ = rows.collect([folder])
     if not earlier:
@@ -46,6 +45,11 @@ def against_baseline(entries: Sequence[Entry], folder: Path) -> list[Comparison]
     comparisons, alone = compare(entries, earlier)
     for entry in alone:
         command.say(f"not in the baseline: {entry.row.bundle} on {entry.row.board}")
+    if not comparisons:
+        raise EdgeError(
+            f"none of these measurements has a counterpart in the baseline {folder}: nothing was compared; both need "
+            "the same machine, model, target, precision, device, threads and frame size"
+        )
     return comparisons
 
 

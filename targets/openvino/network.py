@@ -40,6 +40,7 @@ class OpenVINONetwork:
                 compiled = core.compile_model(model, place, {**settings, **_cache()})
             except RuntimeError as error:
                 raise DeviceUnavailable(f"{place} does not take {bundle.path}: {last_line(error)}") from error
+            self.from_cache = _from_cache(compiled)
         self.compile_ms = (time.perf_counter() - start) * 1e3
         # What AUTO chose, as the runtime says it: it falls back without a word.
         self.device = ",".join(name.strip("()") for name in compiled.get_property("EXECUTION_DEVICES"))
@@ -66,6 +67,14 @@ def _cache() -> dict[str, Any]:
     except OSError:  # no home, or one that cannot be written: it compiles at every start then
         return {}
     return {"CACHE_DIR": str(folder)}
+
+
+def _from_cache(compiled: Any) -> bool | None:
+    """Whether it was compiled at an earlier start; None where the device does not tell."""
+    try:
+        return bool(compiled.get_property("LOADED_FROM_CACHE"))
+    except RuntimeError:
+        return None
 
 
 def _precision(compiled: Any, built: str) -> str:

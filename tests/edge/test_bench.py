@@ -47,6 +47,18 @@ def test_every_frame_is_in_the_file(measured):
     assert latency.p90_interval_ms.low <= latency.total_ms.p90 <= latency.p90_interval_ms.high
 
 
+def test_memory_and_imports_are_each_bundle_s_own_whatever_came_before(openvino_bundle, tmp_path, monkeypatch):
+    monkeypatch.setenv("DRACO_EDGE_CACHE", str(tmp_path / "cache"))
+    same = ["--quick", "--threads", "1", "--size", "160x120", "--out", str(tmp_path)]
+    assert bench.main([str(openvino_bundle), str(openvino_bundle), *same]) == 0
+    both = sorted(map(store.read, tmp_path.glob("*.json")), key=lambda m: m.startup.from_cache)
+    assert [m.startup.from_cache for m in both] == [False, True]
+    assert all(m.startup.import_ms > 50 for m in both)
+    first, second = (m.memory for m in both)
+    assert first.peak_mb - first.before_mb > 20, "with the runtime"
+    assert second.peak_mb - second.before_mb == pytest.approx(first.peak_mb - first.before_mb, rel=0.2)
+
+
 def test_stages_add_up_to_the_frame(measured):
     latency = measured["openvino"].latency
     parts = sum(latency.times_ms(stage) for stage in ("pre", "infer", "post"))

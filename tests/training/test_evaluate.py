@@ -17,7 +17,7 @@ from tests.training.test_export_onnx import lively
 from training import evaluate, models
 from training.baselines import dark_channel_prior
 from training.checkpoint import save_checkpoint
-from training.metrics import bootstrap, ciede2000, pooled_psnr_db, scored_pair
+from training.metrics import Mean, ciede2000, mean_of, pooled_psnr_db, scored_pair
 
 
 def rgb(path) -> np.ndarray:
@@ -140,11 +140,17 @@ def test_colour_difference_is_taken_alike_in_strips():
 
 
 @settings(max_examples=25)
-@given(values=st.lists(st.floats(5, 40), min_size=1, max_size=30))
-def test_the_interval_holds_the_mean_and_stays_within_the_values(values):
-    mean = bootstrap(values)
-    assert min(values) - 1e-9 <= mean.low <= mean.mean + 1e-9
-    assert mean.mean - 1e-9 <= mean.high <= max(values) + 1e-9
+@given(values=st.lists(st.floats(5, 40), min_size=2, max_size=30))
+def test_the_interval_holds_the_mean_in_its_middle(values):
+    mean = mean_of(values)
+    assert mean.low - 1e-9 <= mean.mean <= mean.high + 1e-9
+    assert mean.low + mean.high == pytest.approx(2 * mean.mean)
+
+
+def test_a_single_picture_and_a_single_scene_have_no_interval():
+    assert mean_of([17.0]) == Mean(17.0, None, None)
+    assert str(mean_of([17.0, 18.0], ["a", "a"])) == "17.50"
+    assert str(mean_of([17.0, 18.0], ["a", "b"])) == "17.50 [11.15, 23.85]"
 
 
 def test_the_dark_channel_prior_clears_haze_that_follows_its_model():

@@ -30,6 +30,9 @@ def names(pairs):
         ("51.png", "51.png"),
         ("nhhaze01.jpg", "nhhaze01.png"),
         ("IMG_0001_hazy.JPG", "IMG_0001_gt.png"),
+        ("SCENE_0.95_0.16.png", "SCENE.png"),
+        ("scene_1_0.8.png", "scene_1.png"),
+        ("IMG_8583_2.jpg", "IMG_8583_RGB.jpg"),
     ],
 )
 def test_naming_habits(tmp_path, hazy, clear, clear_name):
@@ -44,6 +47,20 @@ def test_several_haze_levels_share_one_clear_picture(tmp_path):
 def test_names_that_share_their_first_token_go_by_the_longest_match(tmp_path):
     folder = lay(tmp_path, ["IMG_1_hazy.png", "IMG_2_hazy.png"], ["IMG_1_GT.png", "IMG_2_GT.png"])
     assert names(find_pairs(folder)) == [("IMG_1_hazy.png", "IMG_1_GT.png"), ("IMG_2_hazy.png", "IMG_2_GT.png")]
+
+
+@pytest.mark.parametrize(
+    ("hazy", "clear"),
+    [("img_002.png", "img_001.png"), ("img_002_hazy.png", "img_001_gt.png"), ("img_hazy_002.png", "img_gt_001.png")],
+)
+def test_another_number_is_another_picture_even_where_it_is_the_only_one(tmp_path, hazy, clear):
+    with pytest.raises(PictureError, match="no different numbers after it"):
+        find_pairs(lay(tmp_path, [hazy], [clear]))
+
+
+def test_numbers_behind_other_words_tell_pictures_apart(tmp_path):
+    folder = lay(tmp_path, ["img_hazy_1.png", "img_hazy_2.png"], ["img_gt_1.png", "img_gt_2.png"])
+    assert names(find_pairs(folder)) == [("img_hazy_1.png", "img_gt_1.png"), ("img_hazy_2.png", "img_gt_2.png")]
 
 
 def test_a_hazy_picture_without_a_clear_one_is_named(tmp_path):

@@ -3,10 +3,19 @@
 import math
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.measure.statistics import drift, mean_interval, percentile, percentile_intervals, ratio_of_medians, summarise
+from edge.measure.statistics import (
+    drift,
+    mean_interval,
+    percentile,
+    percentile_intervals,
+    ratio_of_medians,
+    student,
+    summarise,
+)
 
 
 @given(st.lists(st.floats(0.01, 1000), min_size=1, max_size=300), st.sampled_from([50, 90, 95, 99]))
@@ -85,6 +94,37 @@ def test_ratio_of_bundles_that_took_turns_is_not_fooled_by_a_busy_machine():
     assert abs(ratio - 1.5) < 0.03
     assert interval.low <= 1.5 <= interval.high
     assert interval.high - interval.low < 0.15
+
+
+@pytest.mark.parametrize("count", [2, 3, 5, 10, 40])
+def test_the_interval_of_a_mean_holds_the_truth_as_often_as_it_says_also_over_few(count):
+    rng = np.random.default_rng(count)
+    intervals = [mean_interval(rng.normal(20, 3, count)) for _ in range(2000)]
+    assert 0.935 < np.mean([i.low <= 20 <= i.high for i in intervals]) < 0.965
+
+
+def test_several_pictures_of_one_scene_do_not_make_the_interval_narrower():
+    rng = np.random.default_rng(0)
+    held = np.zeros(2)
+    for _ in range(1000):
+        levels = rng.integers(1, 6, 12)  # hazy pictures of each of 12 scenes
+        values = np.repeat(rng.normal(20, 3, 12), levels) + rng.normal(0, 0.5, levels.sum())
+        scenes = np.repeat([f"scene {n}" for n in range(12)], levels)
+        both = mean_interval(values, scenes), mean_interval(values)
+        held += [i.low <= 20 <= i.high for i in both]
+    assert 900 < held[0] < 970
+    assert held[1] < 850, "as if each picture were a scene of its own"
+
+
+def test_one_value_or_one_scene_has_no_interval():
+    assert mean_interval(np.array([20.0])) is None
+    assert mean_interval(np.array([20.0, 25.0]), ["a", "a"]) is None
+
+
+def test_student_s_quantiles_are_those_of_the_tables():
+    for freedom, reach in ((1, 12.7062), (4, 2.7764), (11, 2.2010), (20, 2.0860), (60, 2.0003)):
+        assert student(freedom) == pytest.approx(reach, abs=2e-4)
+    assert student(10**6) == pytest.approx(1.96, abs=1e-4)
 
 
 def test_mean_interval_of_equal_scores_is_a_point():

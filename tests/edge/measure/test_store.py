@@ -31,12 +31,44 @@ def test_a_file_of_version_1_is_still_read(measured):
     assert measured.energy is None and measured.conditions is None
 
 
+def test_what_version_2_measured_wrongly_is_left_out(measured, tmp_path):
+    raw = json.loads(measured.to_json()) | {"schema": 2, "memory": {"before_mb": 1.0, "peak_mb": 9.0}}
+    for source, kept in (("tegrastats, VDD_IN", False), ("RAPL, package-0", True)):
+        told = {"source": source, "joules": 1.0, "seconds": 1.0, "frames": 1, "mj_per_frame": 1000.0}
+        (tmp_path / "old.json").write_text(json.dumps(raw | {"energy": told}))
+        old = store.read(tmp_path / "old.json")
+        assert old.memory is None
+        assert (old.energy is not None) == kept and bool(old.energy_missing) != kept
+
+
+def test_an_interval_over_few_pictures_of_version_2_is_taken_anew(scored, tmp_path):
+    raw = json.loads(scored.to_json()) | {"schema": 2}
+    raw["quality"]["psnr_interval_db"] = {"low": 20.4, "high": 21.6}
+    (tmp_path / "old.json").write_text(json.dumps(raw))
+    assert store.read(tmp_path / "old.json").quality.psnr_interval_db.low == pytest.approx(21 - 4.3027 / 3**0.5)
+    raw["quality"]["pictures"] = "none"
+    (tmp_path / "old.json").write_text(json.dumps(raw))
+    with pytest.raises(MeasurementError, match="quality: "):
+        store.read(tmp_path / "old.json")
+
+
 def test_what_is_written_is_read(measured, tmp_path):
     sustained = record.Sustained(30, (record.Moment(10.0, 99.5, 1.0, 1.25),), cut=True)
     full = replace(measured, sustained=sustained, marks=("quick run",), layers=(record.Layer("a", "Conv", "i8", 0.1),))
     path = store.write(full, tmp_path / "deep" / "m.json")
     assert store.read(path) == full
     assert json.loads(path.read_text())["schema"] == record.SCHEMA
+
+
+@pytest.fixture(scope="module")
+def scored(measured):
+    pictures = tuple(record.PictureScore(f"{n}.png", 20.0 + n, 0.8 + n / 100, 12.0, 0.6) for n in range(3))
+    quality = record.Quality("pairs", "d" * 64, 21.0, 0.81, record.Interval(20.0, 22.0), 12.0, 0.6, pictures)
+    return replace(measured, quality=quality)
+
+
+def test_scores_that_fit_are_read(scored, tmp_path):
+    assert store.read(store.write(scored, tmp_path / "m.json")) == scored
 
 
 def damaged(text):
@@ -70,6 +102,50 @@ def test_a_file_that_is_not_a_whole_measurement_is_named(tmp_path, change, says)
     with pytest.raises(MeasurementError, match=says) as caught:
         store.read(path)
     assert str(path) in str(caught.value)
+
+
+def altered(measured, figure, value):
+    """The measurement with one figure changed, of latency, of a summary in it, or of quality."""
+    part, _, name = figure.partition(".")
+    latency, quality = measured.latency, measured.quality
+    if part == "quality":
+        return replace(measured, quality=replace(quality, **{name: value}))
+    if part == "latency":
+        return replace(measured, latency=replace(latency, **{name: value}))
+    if part == "total":
+        return replace(measured, latency=replace(latency, total_ms=replace(latency.total_ms, **{name: value})))
+    stages = {**latency.stages_ms, part: replace(latency.stages_ms[part], **{name: value})}
+    return replace(measured, latency=replace(latency, stages_ms=stages))
+
+
+@pytest.mark.parametrize(
+    ("figure", "value"),
+    [
+        ("total.p99", 0.1),
+        ("total.mean", 0.1),
+        ("total.std", 9.0),
+        ("total.max", 0.2),
+        ("infer.p50", 0.01),
+        ("capture.p90", 7.0),
+        ("latency.fps", 50_000.0),
+        ("latency.overhead_share", 0.5),
+        ("latency.p90_interval_ms", record.Interval(0.0, 0.01)),
+        ("quality.psnr_db", 40.0),
+        ("quality.ssim", 0.99),
+        ("quality.hazy_psnr_db", 1.0),
+        ("quality.psnr_interval_db", record.Interval(90.0, 91.0)),
+        ("quality.pictures", ()),
+    ],
+)
+def test_a_figure_that_was_altered_is_seen(scored, tmp_path, figure, value):
+    path = store.write(altered(scored, figure, value), tmp_path / "m.json")
+    with pytest.raises(MeasurementError, match=r"altered|no pictures"):
+        store.read(path)
+
+
+def test_published_measurements_are_read():
+    published = sorted((Path(__file__).parents[3] / "docs" / "report" / "measurements").glob("*.json"))
+    assert published and all(store.read(path).latency.runs for path in published)
 
 
 @settings(max_examples=40, deadline=None)

@@ -22,12 +22,13 @@ def make() -> Make:
 
     def build(name="edge-m-openvino-int8", times_ms=None, psnr_db=None, precision="int8", board="Board", **change):
         times = np.full(200, 4.0) if times_ms is None else np.asarray(times_ms, float)
-        interval = statistics.percentile_intervals(times, (90,))[90]
+        intervals = statistics.percentile_intervals(times, (50, 90))
         latency = replace(
             recorded.latency,
             runs=times.size,
             total_ms=statistics.summarise(times),
-            p90_interval_ms=interval,
+            p50_interval_ms=intervals[50],
+            p90_interval_ms=intervals[90],
             samples={"total": samples.pack(times)},
         )
         quality = None

@@ -4,13 +4,23 @@ Frame times here are made as a shared machine makes them: a log-normal core, bur
 and from run to run an offset of 1.2 % (`benchmarks/noise.py` asks the same of real runs).
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edge.reporting import rows
-from edge.reporting.regressions import MARGIN, compare, is_slower, margin_of, time_ratio
+from edge.reporting.regressions import (
+    MARGIN,
+    TAIL_BETWEEN_RUNS,
+    TAIL_MARGIN,
+    compare,
+    is_slower,
+    margin_of,
+    tail_ratio,
+    time_ratio,
+)
 
 
 def run_of_frames(seed: int, slower: float = 1.0) -> np.ndarray:
@@ -50,6 +60,27 @@ def test_a_slow_down_is_told_in_words(make):
     )
     assert found.regressed and not alone
     assert found.sentence.startswith("edge-m-openvino-int8: slower: 1.")
+
+
+def test_a_fifth_of_the_frames_that_take_much_longer_are_seen_at_p90(make):
+    rng = np.random.default_rng(0)
+    old = rng.lognormal(np.log(20), 0.03, 5000)
+    new = np.where(rng.random(5000) < 0.2, 2.5 * old, old)
+    (found,), _ = compare(entries_of(make(times_ms=new)), entries_of(make(times_ms=old)))
+    assert found.regressed and not found.slower
+    assert "slower at p90: 1.00 times the frame time" in found.sentence and "times the p90 (2." in found.sentence
+
+
+def test_p90_of_two_runs_of_the_same_raises_no_alarm():
+    pairs = [tail_ratio(run_of_frames(2 * i), run_of_frames(2 * i + 1)) for i in range(50)]
+    assert not any(is_slower(*pair, TAIL_MARGIN, TAIL_BETWEEN_RUNS) for pair in pairs)
+
+
+def test_scores_on_other_pictures_are_not_compared_and_that_is_said(make):
+    new, old = make(psnr_db=20.0), make(psnr_db=25.0)
+    old = replace(old, quality=replace(old.quality, digest="e" * 64))
+    (found,), _ = compare(entries_of(new), entries_of(old))
+    assert not found.regressed and "clearness not compared" in found.sentence
 
 
 def test_a_crowded_run_proves_nothing(make):

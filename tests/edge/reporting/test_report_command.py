@@ -4,7 +4,6 @@ import csv
 import html.parser
 import json
 import re
-import resource
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
@@ -140,6 +139,34 @@ def test_tables_for_people_and_for_machines_agree(page):
     assert float(rows[1]["psnr_drop_db"]) == pytest.approx(0.25)
 
 
+def test_rows_of_several_frame_sizes_say_theirs_and_share_no_chart(make, folder, tmp_path):
+    sizes = ((160, 120), (640, 480), (3840, 2160))
+    ms = [make(f"{w}-wide", [w / 100] * 20, 20.0) for w, _ in sizes]
+    ms = [replace(m, run=replace(m.run, width=w, height=h)) for m, (w, h) in zip(ms, sizes, strict=True)]
+    place, out = folder(*ms), tmp_path / "out"
+    assert report.main([str(place), "--out", str(out), "--budget", "5"]) == 0
+    text = (out / "report.html").read_text()
+    charts = json.loads(re.search(r'id="charts">(.*?)</script>', text, re.S)[1])
+    assert sum(name.startswith("pareto") for name in charts) == 3
+    places = {a["id"] for _, a in Page(text).elements if a.get("class") == "chart"}
+    assert {f"chart-{name}" for name in charts} == places
+    markdown = (out / "report.md").read_text()
+    assert all(
+        f"| {w}x{h} |" in markdown and f"On the front at {w}x{h}: {w}-wide." in Page(text).text for w, h in sizes
+    )
+    assert report.main([str(place / "0.json"), "--out", str(out)]) == 0
+    assert "160x120" not in (out / "report.md").read_text(), "one size for all says nothing in a column"
+
+
+def test_a_single_picture_has_a_score_without_an_interval(make, folder, tmp_path):
+    one = make(psnr_db=20.0)
+    pictures = (replace(one.quality.pictures[1], psnr_db=20.0),)
+    one = replace(one, quality=replace(one.quality, pictures=pictures, psnr_interval_db=None))
+    assert report.main([str(folder(one)), "--out", str(tmp_path / "out")]) == 0
+    (row,) = csv.DictReader((tmp_path / "out" / "report.csv").open())
+    assert (row["psnr_db"], row["psnr_low_db"], row["psnr_high_db"]) == ("20.0", "", "")
+
+
 def test_a_hostile_name_harms_nobody(make, folder, tmp_path):
     shown = (Shown(HOSTILE, HOSTILE, PIXEL, PIXEL, ""),)
     hostile = make(HOSTILE, psnr_db=20.0, model=HOSTILE, board=HOSTILE, marks=(HOSTILE,), shown=shown)
@@ -176,10 +203,22 @@ def test_a_rule_that_holds_nowhere_passes(page, tmp_path, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == str(tmp_path / "report.html")
 
 
-def test_a_row_that_a_rule_cannot_judge_is_named_and_skipped(page, tmp_path, capsys):
-    assert report.main([str(page.parents[1] / "in"), "--out", str(tmp_path), "--fail-if", "energy_mj > 100"]) == 0
-    assert "cannot be judged: energy_mj > 100: not measured: energy_mj" in capsys.readouterr().err
-    assert ET.parse(tmp_path / "junit.xml").getroot().get("skipped") == "1"
+def test_a_row_that_a_rule_cannot_judge_fails_by_name(page, tmp_path, capsys):
+    common = [str(page.parents[1] / "in"), "--out", str(tmp_path), "--fail-if"]
+    with pytest.raises(EdgeError, match="1 of 2 rows fail"):
+        report.main([*common, "energy_mj > 100"])
+    assert (
+        "on Orin (b.json) fails: energy_mj > 100: cannot be judged, which counts as failing: energy_mj not measured"
+        in (capsys.readouterr().err)
+    )
+    assert ET.parse(tmp_path / "junit.xml").getroot().get("failures") == "1"
+    assert report.main([*common, "board == 'Pi 5' and energy_mj > 100"]) == 0
+
+
+def test_a_baseline_in_which_nothing_has_a_counterpart_fails(make, folder, tmp_path):
+    old, new = folder(make(board="Old"), name="old"), folder(make(board="New"), name="new")
+    with pytest.raises(EdgeError, match="nothing was compared"):
+        report.main([str(new), "--baseline", str(old), "--out", str(tmp_path / "o")])
 
 
 def test_a_rule_that_cannot_be_read_is_told_before_anything_is_written(page, tmp_path):
@@ -232,7 +271,7 @@ def test_the_chart_scripts_are_bundled_once(page, monkeypatch):
     assert _vega() in page.read_text()
 
 
-def test_two_hundred_measurements_of_twenty_boards_take_seconds(make, full, folder, python, tmp_path):
+def test_two_hundred_measurements_of_twenty_boards_make_one_page_of_megabytes(make, full, folder, python, tmp_path):
     rng = np.random.default_rng(0)
     boards = [
         replace(
@@ -241,11 +280,8 @@ def test_two_hundred_measurements_of_twenty_boards_take_seconds(make, full, fold
         )
         for board in range(20) for n in range(10)
     ]  # fmt: skip
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = python("-m", "edge.report", folder(*boards), "--out", tmp_path / "out")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert done.returncode == 0 and len(done.stdout.splitlines()) == 21
-    assert after.ru_utime - before.ru_utime < 5, "of the processor: what the clock says depends on who else is busy"
     assert (tmp_path / "out" / "report.html").stat().st_size < 5_000_000
 
 
