@@ -237,7 +237,7 @@ def _export(
         closing(targets.load("onnx").open(plain, "CPU", None)) as float_network,
         closing(target.open(draft, target.export_device, None)) as network,
     ):
-        refuse_broken(float_network, network, model.card.width, model.card.height)
+        refuse_broken(float_network, network, draft.manifest)
     command.say(f"running it against the float32 model on {data}")
     with Dehazer(plain, "CPU") as reference, Dehazer(draft, target.export_device) as artefact:
         fidelity = compare(reference, artefact, pairs, data)
@@ -399,7 +399,8 @@ def _summary(bundle: Bundle) -> str:
     return (
         f"{bundle.manifest.name}: {size / 1e6:.2f} MB, {change:+.3f} dB PSNR and {-accuracy['ssim_drop']:+.4f} SSIM "
         f"against float32 on {accuracy['data']}, clear pictures {-accuracy['kept_psnr_drop_db']:+.2f} dB, "
-        f"at most {accuracy['largest_error']} grey levels apart{elsewhere}"
+        f"frames agree to {accuracy['agreement_db']:.1f} dB and are at most {accuracy['largest_error']} grey levels "
+        f"apart{elsewhere}"
     )
 
 

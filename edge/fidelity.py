@@ -10,15 +10,17 @@ import cv2
 import numpy as np
 
 from edge import haze
-from edge.bundle import Golden
+from edge.bundle import Golden, Manifest
 from edge.dehazer import Dehazer
 from edge.errors import EdgeError
 from edge.measure.quality import ALIKE_PSNR_DB, psnr_db, ssim
 from edge.scenes import landscape
 
-# An honest quantization agrees with its float model to 35 dB or more, an artefact in float to 55; below these it is
-# broken.
-WORST_AGREEMENT_DB = {"fp32": 45.0, "fp16": 35.0, "int8": 20.0}
+# Below these an artefact is broken. An honest one in float agrees with its model to 55 dB or more. In INT8, with as few
+# as 16 calibration pictures, grid models came to 37 dB on made pairs and on real haze (the worst of openvino, jetson
+# and rpi), and the published frame model, which has no layer in float, to 36 and 34.
+WORST_AGREEMENT_DB = {"fp32": 45.0, "fp16": 35.0, "int8": 30.0}
+WORST_FRAME_AGREEMENT_DB = {**WORST_AGREEMENT_DB, "int8": 25.0}
 # Other processors have other kernels, which round otherwise; a gain of up to 33 enlarges the difference. These are the
 # least that is allowed: two roundings of one float model may lie on opposite sides of it, both as far away.
 TOLERANCE = {"fp32": 2, "fp16": 6, "int8": 10}
@@ -78,19 +80,19 @@ def compare_all(
             ours = (_psnr(frame, clear), ssim(frame, clear), _psnr(artefact(clear), clear))
             its_rows.append((*ours, *theirs, _psnr(frame, wanted), int(cv2.absdiff(frame, wanted).max())))
     return [
-        _fidelity(its_rows, data, artefact.bundle.manifest.precision)
-        for artefact, its_rows in zip(artefacts, rows, strict=True)
+        _fidelity(its_rows, data, artefact.bundle.manifest) for artefact, its_rows in zip(artefacts, rows, strict=True)
     ]
 
 
-def _fidelity(rows: list[tuple[float, ...]], data: str, precision: str) -> Fidelity:
+def _fidelity(rows: list[tuple[float, ...]], data: str, manifest: Manifest) -> Fidelity:
     ours_db, ours_ssim, ours_kept, theirs_db, theirs_ssim, theirs_kept, agreement, _ = np.mean(rows, axis=0)
-    least = WORST_AGREEMENT_DB[precision]
+    worst = WORST_AGREEMENT_DB if manifest.kind == "grid" else WORST_FRAME_AGREEMENT_DB
+    least = worst[manifest.precision]
     if agreement < least:
         raise EdgeError(
             f"the artefact is broken: its frames agree with the float32 model's to {agreement:.1f} dB only "
-            f"({precision} reaches {least:.0f} at least); it may be of another model, or calibrated on pictures that "
-            "are few or unlike real ones. Where neither is so, report this"
+            f"({manifest.precision} reaches {least:.0f} at least); it may be of another model, or calibrated on "
+            "pictures that are few or unlike real ones. Where neither is so, report this"
         )
     return Fidelity(
         data,
