@@ -200,8 +200,7 @@ def _with_checkpoint(model: SourceModel) -> SourceModel:
     if not beside.is_file():
         return model
     try:
-        with open(beside, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256(beside.read_bytes()).hexdigest()
     except OSError as error:
         raise EdgeError(f"cannot read {beside}: {error.strerror or error}") from error
     if digest != model.card.checkpoint_sha256:

@@ -66,6 +66,7 @@ def quantized(model: SourceModel, options: BuildOptions) -> tuple[Any, dict[str,
         proto = traced(converted, example, ["cell", "airlight"] if card.kind == "grid" else ["clear"])
     before = len(proto.graph.node)
     cleaned, how = _simplified(_without_empty_clips(proto))
+    cleaned = _with_own_zero_points(cleaned)
     nodes = {"exported": before, "cleaned": len(cleaned.graph.node), "by": how}
     options.say(f"{nodes['exported']} nodes exported, {nodes['cleaned']} after {how}")
     return (
@@ -113,6 +114,22 @@ def _without_empty_clips(model: Any) -> Any:
             node.input[place] = replaced.get(name, name)
     del graph.node[:]
     graph.node.extend(kept)
+    return model
+
+
+def _with_own_zero_points(model: Any) -> Any:
+    """Give each of the weights a zero point of its own: on x86 without VNNI ONNX Runtime makes uint8 of them, replaces
+    a shared zero point twice, and fails."""
+    graph = model.graph
+    stored = {i.name: i for i in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "DequantizeLinear" and len(node.input) > 2 and all(i in stored for i in node.input):
+            own = graph.initializer.add()
+            own.CopyFrom(stored[node.input[2]])
+            own.name = node.input[2] = f"{node.input[0]}_zero_point"
+    used = {name for node in graph.node for name in node.input}
+    for unused in [i for i in graph.initializer if i.name not in used]:
+        graph.initializer.remove(unused)
     return model
 
 

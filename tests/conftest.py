@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -12,6 +13,16 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
+
+collect_ignore = []
+if importlib.util.find_spec("torch") is None:
+    needing_torch = ("ablation", "distill", "finetune", "inc")
+    collect_ignore += ["training", *(f"quantization/test_{name}.py" for name in needing_torch)]
+
+
+def pytest_report_header():
+    return f"without torch, left out: {', '.join(collect_ignore)}" if collect_ignore else None
+
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # before tests import ONNX Runtime themselves
 

@@ -133,8 +133,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
             raise ValueError(f"{wrong[0]} is no JSON object")
     except (KeyError, ValueError) as error:
         raise CheckpointError(f"{path}: its metadata is damaged ({error}); take another copy") from None
-    with open(path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return Checkpoint(model, configuration, weights, provenance, digest, path)
 
 

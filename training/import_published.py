@@ -70,8 +70,7 @@ def import_published(weights: str | Path, out: str | Path) -> Path:
                 )
             parameter.data.copy_(tensor)
     assert parameter_count(model) == PARAMETERS
-    with open(weights, "rb") as opened:
-        digest = hashlib.file_digest(opened, "sha256").hexdigest()
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
     provenance = {
         "name": "draco-released",
         "source": "https://github.com/GreedYLearner1146/DRACO-DehazeNet (MIT), trained on NH-HAZE by its authors",

@@ -95,13 +95,20 @@ def tensorrt_findings(machine: Machine, root: Path = ROOT) -> Iterator[Finding]:
         "--system-site-packages"
         if machine.family == "jetson"
         else machine.pip_install("tensorrt"),
-        "CUDA": machine.pip_install("cuda-python"),
+        "CUDA": machine.pip_install(_cuda_python(machine)),
     }
     for name, answer in answers.items():
         if not gpu and answer.get("absent"):
             yield Finding("runtime", name, "GPU", False, False, detail="no NVIDIA GPU in this machine")
         else:
             yield _one(name, "GPU", answer, remedies[name] if gpu else "")
+
+
+def _cuda_python(machine: Machine) -> str:
+    """The binding for the CUDA of this machine: JetPack 6, whose Python is 3.10, has 12.6, and JetPack 7 has 13."""
+    if machine.family != "jetson":
+        return "cuda-python"
+    return "cuda-python==12.6.*" if machine.python.startswith("3.10.") else "cuda-python==13.*"
 
 
 def _one(name: str, device: str, answer: dict[str, Any], remedy: str) -> Finding:

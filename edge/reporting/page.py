@@ -6,7 +6,7 @@ import contextlib
 import importlib.resources
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 from edge import __version__, command
@@ -111,7 +111,7 @@ def render(content: Content) -> str:
     compared = by_setting([e for e in entries if e.measurement.quality])
     return environment.get_template("page.html.j2").render(
         version=__version__,
-        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        made=datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         command=content.command,
         entries=entries,
         labels=charts.labels_of(entries),
@@ -231,4 +231,4 @@ def _vega() -> str:
 
 
 def _asset(name: str) -> str:
-    return importlib.resources.files("edge.reporting").joinpath("templates", name).read_text()
+    return importlib.resources.files("edge.reporting").joinpath("templates").joinpath(name).read_text()

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from typing import Any
 
 QUIET_S = 10.0
@@ -40,7 +40,8 @@ class Event:
         return f"{self.level}: {self.message}{more}" if self.level != "info" else self.message + more
 
     def as_json(self) -> str:
-        return json.dumps({"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **asdict(self)}, default=str)
+        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+        return json.dumps({"time": now, **asdict(self)}, default=str)
 
 
 class Events:

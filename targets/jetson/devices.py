@@ -13,7 +13,8 @@ from targets.onnx.runtime import PROCESSOR, import_onnxruntime
 PROVIDERS = {"TENSORRT-ORT": "TensorrtExecutionProvider", "CUDA": "CUDAExecutionProvider"}
 ADVICE = (
     "on a Jetson: sudo apt install nvidia-jetpack python3-libnvinfer, a virtual environment with "
-    "--system-site-packages, and in it: pip install cuda-python (python -m edge.doctor says what is missing)"
+    "--system-site-packages, and in it: pip install 'cuda-python==12.6.*' with JetPack 6, "
+    "'cuda-python==13.*' with JetPack 7 (python -m edge.doctor says what is missing)"
 )
 
 

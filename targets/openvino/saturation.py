@@ -40,17 +40,19 @@ def fit(model: Any) -> None:
         if convolution.get_type_name() != "Convolution":
             continue
         scaled = convolution.input_value(1).get_node()
-        widened = scaled.input_value(0).get_node() if scaled.get_type_name() == "Multiply" else scaled
-        if widened.get_type_name() != "Convert":
+        if scaled.get_type_name() != "Multiply":
             continue
-        levels, scale = (node.input_value(place).get_node() for node, place in ((widened, 0), (scaled, 1)))
-        if any(node.get_type_name() != "Constant" for node in (levels, scale)) or levels.data.dtype != np.int8:
+        widened, scale = (scaled.input_value(place).get_node() for place in (0, 1))
+        if widened.get_type_name() != "Convert" or scale.get_type_name() != "Constant":
             continue
+        levels = widened.input_value(0).get_node()
+        if levels.get_type_name() != "Constant" or levels.data.dtype != np.int8:
+            continue
+        by_channel = (len(levels.data), *[1] * (levels.data.ndim - 1))
         if scale.data.size not in (1, len(levels.data)):
             continue
         fewer, larger = fitted(levels.data)
-        grown = np.broadcast_to(scale.data.astype(np.float32), (len(fewer), *[1] * (fewer.ndim - 1)))
-        grown = grown * larger.reshape(-1, *[1] * (fewer.ndim - 1))
+        grown = scale.data.astype(np.float32).reshape(-1, *by_channel[1:]) * larger.reshape(by_channel)
         widened.input(0).replace_source_output(ops.constant(fewer).output(0))
         scaled.input(1).replace_source_output(ops.constant(grown.astype(scale.data.dtype)).output(0))
 

@@ -165,6 +165,22 @@ def test_the_gpus_are_seen_through_either_name_of_the_cuda_runtime(monkeypatch, 
     assert probe.cuda() == {"usable": True, "detail": "Orin sm_87"}
 
 
+@pytest.mark.parametrize(
+    ("family", "python", "wanted"),
+    [
+        ("jetson", "3.10.12", "'cuda-python==12.6.*'"),
+        ("jetson", "3.12.3", "'cuda-python==13.*'"),
+        ("pc", "3.10.12", "'cuda-python'"),
+    ],
+)
+def test_the_binding_is_that_of_the_boards_cuda(monkeypatch, tmp_path, family, python, wanted):
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/nvidia0").touch()
+    monkeypatch.setattr(runtimes, "ask", lambda name: {"absent": True, "error": "not installed"})
+    _, cuda = runtimes.tensorrt_findings(replace(DEBIAN, family=family, python=python), tmp_path)
+    assert cuda.remedy.endswith(wanted)
+
+
 def test_a_bundle_for_a_jetson_is_replayed_on_the_processor(grid_bundle, monkeypatch):
     bundle = Bundle.read(grid_bundle)  # the same file, as a workstation has it that exported for a Jetson
     ours = replace(bundle, manifest=replace(bundle.manifest, target="jetson"))

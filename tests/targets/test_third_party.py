@@ -19,7 +19,7 @@ PACKAGE = Path(__file__).parents[1] / "third_party_target"
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     """Environment variables under which the package is installed beside this project."""
-    pytest.importorskip("setuptools")
+    pytest.importorskip("setuptools", minversion="77")  # as both packages ask; older ones cannot build them alone
     folder = tmp_path_factory.mktemp("third-party")
     shutil.copytree(PACKAGE, folder / "source")  # a build leaves files beside its source
     install = ["install", "--quiet", "--no-index", "--no-deps", "--no-build-isolation", "--target", folder / "site"]

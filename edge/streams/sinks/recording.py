@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 from edge.errors import SinkError
@@ -62,7 +62,7 @@ def _next_path(pattern: str, again: bool) -> Path:
     if again and "{" not in pattern:
         stem, suffix = os.path.splitext(pattern)
         pattern = f"{stem}-{{n}}{suffix}"
-    pattern = pattern.replace("{time}", datetime.now(UTC).strftime("%Y%m%d-%H%M%S"))
+    pattern = pattern.replace("{time}", datetime.now(timezone.utc).strftime("%Y%m%d-%H%M%S"))
     if "{n}" not in pattern:
         path = Path(pattern)
         return _next_path(f"{path.with_suffix('')}-{{n}}{path.suffix}", False) if path.exists() and again else path

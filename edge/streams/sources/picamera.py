@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import math
 import time
 from dataclasses import dataclass
@@ -125,7 +126,7 @@ class PicameraSource:
     def read(self) -> Frame | None:
         try:
             request = self._camera.capture_request(wait=WAIT_S)
-        except TimeoutError as error:
+        except concurrent.futures.TimeoutError as error:  # Python's own TimeoutError since 3.11
             raise SourceStalled(f"camera {self._number} gave no frame for {WAIT_S:g} s") from error
         except RuntimeError as error:
             raise SourceLost(f"camera {self._number} was lost ({error})") from error

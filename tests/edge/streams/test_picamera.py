@@ -4,6 +4,7 @@ The real picamera2 runs in `make test-targets`, on a virtual camera that knows N
 few methods delivers the other formats, laid out as libcamera does.
 """
 
+import concurrent.futures
 import sys
 import types
 
@@ -13,7 +14,7 @@ import pytest
 
 from edge.dehazer import Dehazer
 from edge.scenes import landscape
-from edge.streams.faults import SourceLost
+from edge.streams.faults import SourceLost, SourceStalled
 from edge.streams.sources import make_source
 from edge.streams.sources.picamera import small_size
 from edge.streams.spec import parse_source
@@ -152,6 +153,17 @@ def test_every_request_is_released_even_when_its_picture_cannot_be_had(opened):
     source.close()
     assert camera.taken == camera.released == 6
     assert camera.closed
+
+
+def test_a_camera_that_gives_no_frame_has_stalled(opened, monkeypatch):
+    def never(wait):
+        # picamera2 waits for one of these; before 3.11 their TimeoutError is not Python's
+        concurrent.futures.Future().result(timeout=0)
+
+    source, camera = opened("BGR888")
+    monkeypatch.setattr(camera, "capture_request", never)
+    with pytest.raises(SourceStalled, match="no frame"):
+        source.read()
 
 
 def test_the_sensor_is_asked_for_the_rate_that_the_user_wants(opened):
