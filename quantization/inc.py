@@ -123,10 +123,12 @@ def _with_own_zero_points(model: Any) -> Any:
     graph = model.graph
     stored = {i.name: i for i in graph.initializer}
     for node in graph.node:
-        if node.op_type == "DequantizeLinear" and len(node.input) > 2 and all(i in stored for i in node.input):
+        pairs = node.op_type in ("QuantizeLinear", "DequantizeLinear") and len(node.input) > 2
+        zero_point = stored.get(node.input[2]) if pairs else None
+        if zero_point is not None and zero_point.dims:  # weights', by channel
             own = graph.initializer.add()
-            own.CopyFrom(stored[node.input[2]])
-            own.name = node.input[2] = f"{node.input[0]}_zero_point"
+            own.CopyFrom(zero_point)
+            own.name = node.input[2] = f"{node.output[0]}_zero_point"
     used = {name for node in graph.node for name in node.input}
     for unused in [i for i in graph.initializer if i.name not in used]:
         graph.initializer.remove(unused)
