@@ -79,13 +79,14 @@ class LibavSource:
         self._frames = self._decoded(video, audio)
         if audio is not None and not self.live:
             self._frames = _one_behind(self._frames)
-        context = video.codec_context
+        context = video.codec_context  # whose `pix_fmt` ends the process before PyAV 18 where libav found none
+        pixels = context.format.name if context.format else ""
         return StreamInfo(
             context.width,
             context.height,
             Fraction(self._rate) if self._rate else None,
             Fraction(video.time_base or Fraction(1, 90000)),
-            colour_of(context, context.pix_fmt or "").with_matrix_for(context.width, context.height),
+            colour_of(context, pixels).with_matrix_for(context.width, context.height),
             None if audio is None else _description_of(av, audio),
             video.frames or None,
         )
