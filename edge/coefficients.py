@@ -46,6 +46,12 @@ LARGEST_LOG_GAIN = 3.5
 DETAIL = 1.5  # real pairs would take 2 and more, RESIDE's 1 to 2; noise is enlarged with the detail
 
 
+def within_limits(cell: np.ndarray) -> np.ndarray:
+    """A raw answer (h, w, 7), tint and shift clipped as decoding does: beyond these limits they say nothing more."""
+    most = np.array([np.inf, *3 * (1 / TINT_SCALE,), *3 * (1.0,)], np.float32)
+    return np.clip(cell, -most, most)
+
+
 class Planes(NamedTuple):
     """What an answer says of gain and bias: each colour on the coarse grid, their mean on one that may be finer.
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge import haze
+from edge.coefficients import CHANNELS, within_limits
 from edge.errors import EdgeError
 from edge.scenes import landscape
 
@@ -155,8 +156,9 @@ def _colours(order: Iterable[int]) -> str:
 
 
 def _answers(network: Network, picture: np.ndarray) -> Answers:
-    """Copies, float32; those that are pictures in [0, 1]."""
-    return [np.array(a, np.float32) / (255 if a.dtype == np.uint8 else 1) for a in network(picture)]
+    """Copies, float32; those that are pictures in [0, 1], and of a grid's cells what is used of them."""
+    answers = [np.array(a, np.float32) / (255 if a.dtype == np.uint8 else 1) for a in network(picture)]
+    return [within_limits(a) if a.ndim == 3 and a.shape[-1] == CHANNELS else a for a in answers]
 
 
 def _errors(found: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -35,6 +36,7 @@ from training.state import DAMAGED, Progress, Resume, read_resume, restore_optim
 from training.validation import validate, whole_pairs
 from training.window import Window
 
+SIGNAL_S = 2.0  # until a killed process is told of, once its connection has broken
 COMMAND = "training.train"  # minimises a configuration's losses and nothing else
 BEST, LAST, RESUME = "best.safetensors", "last.safetensors", "resume.safetensors"
 FREE_TO_CHANGE = ("workers", "report_every", "save_every", "stored")  # of [training]: they do not change the weights
@@ -151,8 +153,8 @@ class Trainer:
         try:
             with self._signals():
                 self._steps(journal)
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):  # of torch's own, raised wherever the run is at that moment
+        except (RuntimeError, ConnectionError, EOFError) as error:
+            if not _tells_of_a_killed_worker(error):
                 raise
             raise TrainingError(
                 "a process that prepares pictures was killed, perhaps for want of memory; go on with --resume from the "
@@ -456,3 +458,17 @@ def _flat(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for key, value in table.items():
         flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat
+
+
+def _tells_of_a_killed_worker(error: Exception) -> bool:
+    """Whether a process that prepares pictures was killed.
+
+    Torch tells of it by an error that a signal raises wherever the run is at that moment. Where the connection to the
+    process is seen to break before, that signal is waited for.
+    """
+    if not isinstance(error, RuntimeError):
+        try:
+            time.sleep(SIGNAL_S)
+        except RuntimeError as told:
+            error = told
+    return "DataLoader worker" in str(error)
