@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"edge.bench tells {ratio:.3f} of {name} ({interval.low:.3f} to {interval.high:.3f})", flush=True)
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "agreement.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(path)
     return 0
 

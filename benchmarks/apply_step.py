@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"{scene}: error near depth edges {told}")
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "apply_step.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
+    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(path)
     return 0
 

@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
         ]
         print(f"{kind}: {_told(found)}", flush=True)
     path = args.out / "noise.json"
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(path)
     return 0
 

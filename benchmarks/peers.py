@@ -98,7 +98,7 @@ def main(argv: list[str] | None = None) -> int:
     _show(result)
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "peers.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
+    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(path)
     return 0
 

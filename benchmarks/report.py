@@ -108,7 +108,7 @@ def update_readme(readme: Path, measurements: Path) -> None:
     Raises:
         EdgeError: the file lacks them.
     """
-    text = readme.read_text()
+    text = readme.read_text(encoding="utf-8")
     head, begin, rest = text.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not (begin and end):

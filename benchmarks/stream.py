@@ -274,7 +274,7 @@ def main(argv: list[str] | None = None) -> int:
         result[name] = figures = measure()
         command.say(f"{name}: " + ", ".join(f"{key} {value:.3g}" for key, value in figures.items()))
     args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1))
+    args.out.write_text(json.dumps(result, indent=1), encoding="utf-8")
     print(args.out)
     return 0
 

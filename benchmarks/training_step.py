@@ -87,7 +87,7 @@ def main(argv: list[str] | None = None) -> int:
     print(f"  ratio {ratio:.2f} [{interval.low:.2f}, {interval.high:.2f}], wanted at most {WANTED}")
     args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / f"training_step_{args.model}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n")
+    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(path)
     return 0
 

@@ -20,6 +20,9 @@ from edge.tiles import TileMethod
 
 __all__ = ["Dehazer", "FrameTiming"]
 STRONGEST = 1.5
+# Opening a model changes, for a moment, what belongs to the whole process: OpenVINO sets the locale to C and back, and
+# its import hides a module. Two threads that do so at once would leave it as it is in between.
+_OPENING = threading.Lock()
 
 
 class Dehazer:
@@ -70,7 +73,8 @@ class Dehazer:
         self._turn, self._closed = threading.RLock(), False
         self.strength = strength
         self.timing: FrameTiming | None = None
-        network = targets.load(manifest.target).open(self.bundle, device, threads)
+        with _OPENING:
+            network = targets.load(manifest.target).open(self.bundle, device, threads)
         grid = manifest.kind == "grid"
         self._network = MirroredNetwork(network) if grid and manifest.model.get("mirrored") else network
         method = GridMethod if grid else TileMethod

@@ -116,7 +116,7 @@ def _are_measured(bundles: Iterable[Path], measurements: Path) -> bool:
     measured = set()
     for file in measurements.glob("*.json"):
         try:
-            measured.add(json.loads(file.read_text())["subject"]["digest"])
+            measured.add(json.loads(file.read_text(encoding="utf-8"))["subject"]["digest"])
         except (ValueError, LookupError, TypeError, OSError):
             continue  # a measurement that was cut off is made again
     return {Bundle.read(bundle).digest for bundle in bundles} <= measured

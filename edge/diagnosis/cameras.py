@@ -66,7 +66,7 @@ def v4l2_findings(machine: Machine, root: Path = ROOT) -> Iterator[Finding]:
     for entry in sorted((root / "sys/class/video4linux").glob("video*"), key=_number):
         node = root / "dev" / entry.name
         shown = f"/dev/{entry.name}"
-        label = (entry / "name").read_text().strip() if (entry / "name").exists() else ""
+        label = (entry / "name").read_text(encoding="utf-8").strip() if (entry / "name").exists() else ""
         if not may_open(node):
             any_node = True
             remedy = "sudo usermod -aG video $USER, then log out and in again"

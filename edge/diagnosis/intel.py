@@ -140,7 +140,7 @@ def _pci_devices(root: Path, class_prefix: str) -> list[Path]:
     found = []
     for device in sorted((root / "sys/bus/pci/devices").glob("*")):
         try:
-            vendor, kind = ((device / name).read_text().strip() for name in ("vendor", "class"))
+            vendor, kind = ((device / name).read_text(encoding="utf-8").strip() for name in ("vendor", "class"))
         except OSError:
             continue
         if vendor == INTEL and kind.startswith(class_prefix):

@@ -74,6 +74,6 @@ def _of(kind: Any, definitions: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    FILE.write_text(to_text())
+    FILE.write_text(to_text(), encoding="utf-8")
     print(FILE)
     sys.exit(0)

@@ -117,7 +117,7 @@ def _upgraded(raw: dict[str, Any]) -> dict[str, Any]:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of the current version."""
-    return json.loads((Path(__file__).parent / "measurement.schema.json").read_text())
+    return json.loads((Path(__file__).parent / "measurement.schema.json").read_text(encoding="utf-8"))
 
 
 def _fault(raw: dict[str, Any]) -> str:

@@ -126,7 +126,7 @@ def peak_resident_mb(root: Path = ROOT) -> float | None:
 def forget_peak() -> bool:
     """Start the peak anew; False where the kernel does not offer that."""
     try:
-        Path("/proc/self/clear_refs").write_text("5")
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     except OSError:
         return False
     return True

@@ -220,7 +220,7 @@ def _vega() -> str:
     vl_convert = command.require("vl_convert", "report")
     kept = cache_folder("vega") / f"{vl_convert.__version__}.js"
     try:
-        return kept.read_text()
+        return kept.read_text(encoding="utf-8")
     except (OSError, UnicodeError):
         script = vl_convert.javascript_bundle()
     with contextlib.suppress(OSError, EdgeError):  # without it the next report takes as long as this one
@@ -231,4 +231,4 @@ def _vega() -> str:
 
 
 def _asset(name: str) -> str:
-    return importlib.resources.files("edge.reporting").joinpath("templates").joinpath(name).read_text()
+    return importlib.resources.files("edge.reporting").joinpath("templates").joinpath(name).read_text(encoding="utf-8")

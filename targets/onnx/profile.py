@@ -60,7 +60,7 @@ def _executed(
         name = session.get_inputs()[0].name
         for _ in range(runs):
             session.run(None, {name: picture[None]})
-        events = json.loads(Path(session.end_profiling()).read_text())
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith(SUFFIX):
             outputs = event["args"].get("output_type_shape") or [{"": []}]

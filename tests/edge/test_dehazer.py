@@ -1,5 +1,7 @@
 """`Dehazer`: what a user's program relies on."""
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -133,6 +135,29 @@ def test_frames_that_are_views_of_other_arrays_are_taken(dehazer):
     picture = random_frame(64, 64)
     for view in (picture[::2, ::2], picture[:, ::-1], picture[..., ::-1], np.asfortranarray(picture)):
         assert np.array_equal(dehazer(view), dehazer(np.ascontiguousarray(view)))
+
+
+def test_threads_that_open_one_each_all_get_one_and_leave_the_process_its_locale(openvino_bundle):
+    """OpenVINO sets the locale to C and back while it opens a model; two at once could leave it at C."""
+    program = f"""
+import locale, threading
+import edge
+
+def open_some():
+    for _ in range(4):
+        edge.Dehazer({str(openvino_bundle)!r}, threads=1).close()
+        opened.append(1)
+
+opened, before = [], locale.setlocale(locale.LC_ALL)
+threads = [threading.Thread(target=open_some) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(opened), locale.setlocale(locale.LC_ALL) == before)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ran.stdout == "16 True\n", ran.stderr
 
 
 @pytest.mark.parametrize("keywords", [{"threads": 0}, {"strength": -0.1}, {"strength": 9}, {"strength": float("nan")}])
