@@ -22,21 +22,10 @@ typedef struct {
 } Doubling;
 
 /* Each cell twice, the first and the last four times. */
-#define REPEATED(name, Kind)                                                                                           \
-    static void name(Kind *restrict twice, const Kind *restrict row, Py_ssize_t cells) {                               \
-        for (Py_ssize_t x = 0; x < cells; x++) twice[2 * x + 2] = twice[2 * x + 3] = row[x];                           \
-        twice[0] = twice[1] = row[0];                                                                                  \
-        twice[2 * cells + 2] = twice[2 * cells + 3] = row[cells - 1];                                                  \
-    }
-REPEATED(repeat_cells, float)
-REPEATED(repeat_greys, uint8_t)
-
-/* The mean of both, halves to even. */
-static void mean_row(uint8_t *restrict mean, const uint8_t *restrict one, const uint8_t *restrict other, Py_ssize_t n) {
-    for (Py_ssize_t x = 0; x < n; x++) {
-        unsigned sum = (unsigned)one[x] + other[x];
-        mean[x] = (uint8_t)((sum + ((sum >> 1) & 1)) >> 1);
-    }
+static void repeat_greys(uint8_t *restrict twice, const uint8_t *restrict row, Py_ssize_t cells) {
+    for (Py_ssize_t x = 0; x < cells; x++) twice[2 * x + 2] = twice[2 * x + 3] = row[x];
+    twice[0] = twice[1] = row[0];
+    twice[2 * cells + 2] = twice[2 * cells + 3] = row[cells - 1];
 }
 
 /* 0, or -1 where there is no memory. */
@@ -62,12 +51,12 @@ static int double_planes(const Doubling *of) {
         Doubled *above = &kept[(y ? y - 1 : 0) & 1], *below = &kept[(y < of->rows ? y : y - 1) & 1];
         if (y < of->rows) {
             for (int i = 0; i < 2; i++) loops.grey(below->fine[i], of->fine + (2 * y + i) * 3 * wide, wide);
-            mean_row(below->wide, below->fine[0], below->fine[1], wide);
+            loops.mean(below->wide, below->fine[0], below->fine[1], wide);
             loops.grey(grey, of->coarse + y * 3 * of->cells, of->cells);
             repeat_greys(greys, grey, of->cells);
             loops.share(share, below->wide, greys + 1, greys + 3, of->nearer_second, of->nearer_first, index, wide);
             for (int p = 0; p < of->count; p++) {
-                repeat_cells(repeated, of->planes[p] + y * of->cells, of->cells);
+                loops.repeat(repeated, of->planes[p] + y * of->cells, of->cells);
                 loops.mix(below->planes[p], repeated + 1, repeated + 3, share, wide);
             }
         }

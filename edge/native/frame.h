@@ -41,8 +41,7 @@ static void make_row(const Grid *grid, const Rows *of, Py_ssize_t y) {
     const float *maps[2] = {grid->log_gain, grid->shift};
     for (int map = 0; map < 2; map++) {
         const float *low = maps[map] + place.low * given, *high = maps[map] + place.high * given;
-        float *restrict row = grid->between[map];
-        for (Py_ssize_t i = 0; i < given; i++) row[i] = low[i] + place.share * (high[i] - low[i]);
+        of->between(grid->between[map], low, high, place.share, given);
     }
     enlarge(
         of, grid->fine[0], grid->fine[1], grid->between[0], grid->between[1], grid->log_gain_mean + y * grid->cells,

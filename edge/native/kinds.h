@@ -36,7 +36,7 @@ typedef struct {
     float strength;
 } Scales;
 
-enum { DECODED = 10 }; /* values for each cell of a row that is decoded */
+enum { DECODED = 12 }; /* values for each cell of a row that is decoded */
 
 enum { REACH = 15 }; /* grey levels apart that are told apart from more */
 
@@ -74,6 +74,9 @@ typedef struct {
         float *, const uint8_t *, const uint8_t *, const uint8_t *, const float *, const float *, uint8_t *, Py_ssize_t
     );
     void (*mix)(float *, const float *, const float *, const float *, Py_ssize_t);
+    void (*between)(float *, const float *, const float *, float, Py_ssize_t);
+    void (*repeat)(float *, const float *, Py_ssize_t);
+    void (*mean)(uint8_t *, const uint8_t *, const uint8_t *, Py_ssize_t);
     void (*enlarge)(
         float *, float *, const float *, const float *, const float *, const float *, const Place *, Py_ssize_t
     );
@@ -96,9 +99,10 @@ typedef struct {
 
 #define ROWS(kind)                                                                                                     \
     (Rows) {                                                                                                           \
-        decode_row_##kind, grey_row_##kind, share_row_##kind, mix_row_##kind, enlarge_rows_##kind, double_rows_##kind, \
-            finish_row_##kind, combine_rows_##kind, average_down_##kind, average_across_##kind, round_off_##kind,      \
-            differ_row_##kind, change_row_##kind, trust_row_##kind, keep_row_##kind                                    \
+        decode_row_##kind, grey_row_##kind, share_row_##kind, mix_row_##kind, between_rows_##kind,                     \
+            repeat_cells_##kind, mean_row_##kind, enlarge_rows_##kind, double_rows_##kind, finish_row_##kind,          \
+            combine_rows_##kind, average_down_##kind, average_across_##kind, round_off_##kind, differ_row_##kind,      \
+            change_row_##kind, trust_row_##kind, keep_row_##kind                                                       \
     }
 
 static Rows fastest(void) {

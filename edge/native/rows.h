@@ -2,10 +2,11 @@
  * for which. Loops are written so that a compiler makes vector code of them.
  */
 
-/* Three planes of a row apart into their mean and what each has beside it, three values to a cell. */
+/* Three planes of a row apart into their mean and what each has beside it, three values to a cell; `more` is added to the
+ * mean where it is given. */
 FOR_KIND static void NAMED(part_row)(
     float *restrict beside, float *restrict mean, float *restrict red, float *restrict green, float *restrict blue,
-    Py_ssize_t cells
+    const float *restrict more, Py_ssize_t cells
 ) {
     for (Py_ssize_t x = 0; x < cells; x++) {
         float middle = (red[x] + green[x] + blue[x]) * (1.0f / 3);
@@ -14,11 +15,37 @@ FOR_KIND static void NAMED(part_row)(
         green[x] -= middle;
         blue[x] -= middle;
     }
+    if (more)
+        for (Py_ssize_t x = 0; x < cells; x++) mean[x] += more[x];
     for (Py_ssize_t x = 0; x < cells; x++) {
         beside[3 * x] = red[x];
         beside[3 * x + 1] = green[x];
         beside[3 * x + 2] = blue[x];
     }
+}
+
+/* A row of seven values to a cell into seven planes: four cells at a time, whose first four values and last four are
+ * squares that change rows for columns. */
+FOR_KIND static void NAMED(seven_planes)(float *restrict planes, const float *restrict row, Py_ssize_t cells) {
+    Py_ssize_t x = 0;
+#if defined(PICK)
+    for (; x + 4 <= cells; x += 4)
+        for (int half = 0; half < 2; half++) {
+            Four cell[4], pair[4];
+            for (int k = 0; k < 4; k++) cell[k] = FOUR(row + 7 * (x + k) + 3 * half);
+            for (int k = 0; k < 2; k++) {
+                pair[k] = PICK(cell[2 * k], cell[2 * k + 1], PlacesOfFour, 0, 4, 1, 5);
+                pair[2 + k] = PICK(cell[2 * k], cell[2 * k + 1], PlacesOfFour, 2, 6, 3, 7);
+            }
+            float *to = planes + 3 * half * cells + x;
+            for (int k = 0; k < 2; k++) {
+                *(Four *)(to + 2 * k * cells) = PICK(pair[2 * k], pair[2 * k + 1], PlacesOfFour, 0, 1, 4, 5);
+                *(Four *)(to + (2 * k + 1) * cells) = PICK(pair[2 * k], pair[2 * k + 1], PlacesOfFour, 2, 3, 6, 7);
+            }
+        }
+#endif
+    for (; x < cells; x++)
+        for (int c = 0; c < 7; c++) planes[c * cells + x] = row[7 * x + c];
 }
 
 /* A row of raw answers, seven to a cell, and of the picture's means over the cells to the means over the colours of log
@@ -29,8 +56,13 @@ FOR_KIND static void NAMED(decode_row)(
     const float *restrict answer, const uint8_t *restrict picture, const Scales *scales, float *restrict room,
     Py_ssize_t cells
 ) {
-    float *restrict thick = room, *restrict veil = room + cells, *restrict more = room + 2 * cells;
-    for (Py_ssize_t x = 0; x < cells; x++) thick[x] = answer[7 * x];
+    NAMED(seven_planes)(room, answer, cells);
+    float *restrict thick = room, *restrict log_planes = room + cells, *restrict shift_planes = room + 4 * cells;
+    float *restrict veil = room + 7 * cells, *restrict more = room + 8 * cells, *restrict glow = room + 9 * cells;
+    for (Py_ssize_t x = 0; x < cells; x++) {
+        for (int c = 0; c < 3; c++)
+            glow[c * cells + x] = scales->light[c] - (float)picture[3 * x + c] * (1.0f / 255);
+    }
     for (Py_ssize_t x = 0; x < cells; x++) {
         thick[x] = scales->strength * softplus(thick[x] * scales->density_slope + scales->density_offset);
         float hidden = 1 - exponential(-thick[x]);
@@ -38,22 +70,17 @@ FOR_KIND static void NAMED(decode_row)(
         more[x] = scales->detail * hidden * hidden;
     }
     for (int c = 0; c < 3; c++) {
-        float *restrict log_plane = room + (3 + c) * cells, *restrict shift_plane = room + (6 + c) * cells;
-        float *restrict glow = room + 9 * cells, light = scales->light[c];
-        for (Py_ssize_t x = 0; x < cells; x++) {
-            log_plane[x] = answer[7 * x + 1 + c];
-            shift_plane[x] = answer[7 * x + 4 + c];
-            glow[x] = light - (float)picture[3 * x + c] * (1.0f / 255);
-        }
+        float *restrict log_plane = log_planes + c * cells, *restrict shift_plane = shift_planes + c * cells;
         for (Py_ssize_t x = 0; x < cells; x++) {
             float plain = thick[x] * (1 + within_one(log_plane[x] * scales->tint));
             float gain = exponential(plain < scales->most ? plain : scales->most);
-            log_plane[x] = plain + log_one_plus(more[x]);
-            shift_plane[x] = veil[x] * within_one(shift_plane[x]) + more[x] * gain * glow[x];
+            log_plane[x] = plain;
+            shift_plane[x] = veil[x] * within_one(shift_plane[x]) + more[x] * gain * glow[c * cells + x];
         }
     }
-    NAMED(part_row)(log_gain, log_gain_mean, room + 3 * cells, room + 4 * cells, room + 5 * cells, cells);
-    NAMED(part_row)(shift, shift_mean, room + 6 * cells, room + 7 * cells, room + 8 * cells, cells);
+    for (Py_ssize_t x = 0; x < cells; x++) more[x] = log_one_plus(more[x]);
+    NAMED(part_row)(log_gain, log_gain_mean, log_planes, log_planes + cells, log_planes + 2 * cells, more, cells);
+    NAMED(part_row)(shift, shift_mean, shift_planes, shift_planes + cells, shift_planes + 2 * cells, NULL, cells);
 }
 
 /* Luma (BT.601) of a row of RGB, rounded to the nearest. */
@@ -86,6 +113,30 @@ FOR_KIND static void NAMED(mix_row)(
     float *restrict mixed, const float *first, const float *second, const float *restrict share, Py_ssize_t cells
 ) {
     for (Py_ssize_t x = 0; x < cells; x++) mixed[x] = first[x] + share[x] * (second[x] - first[x]);
+}
+
+/* first + share (second - first) with one share for all, for a row of values. */
+FOR_KIND static void NAMED(between_rows)(
+    float *restrict row, const float *first, const float *second, float share, Py_ssize_t values
+) {
+    for (Py_ssize_t i = 0; i < values; i++) row[i] = first[i] + share * (second[i] - first[i]);
+}
+
+/* Each cell twice, the first and the last four times. */
+FOR_KIND static void NAMED(repeat_cells)(float *restrict twice, const float *restrict row, Py_ssize_t cells) {
+    for (Py_ssize_t x = 0; x < cells; x++) twice[2 * x + 2] = twice[2 * x + 3] = row[x];
+    twice[0] = twice[1] = row[0];
+    twice[2 * cells + 2] = twice[2 * cells + 3] = row[cells - 1];
+}
+
+/* The mean of both, halves to even. */
+FOR_KIND static void NAMED(mean_row)(
+    uint8_t *restrict mean, const uint8_t *restrict one, const uint8_t *restrict other, Py_ssize_t n
+) {
+    for (Py_ssize_t x = 0; x < n; x++) {
+        unsigned sum = (unsigned)one[x] + other[x];
+        mean[x] = (uint8_t)((sum + ((sum >> 1) & 1)) >> 1);
+    }
 }
 
 /* A row of both maps, enlarged, with something added to all three values of a pixel where that is given. What is written

@@ -5,7 +5,15 @@
 
 typedef float Four __attribute__((vector_size(16), aligned(4)));
 #define FOUR(address) (*(const Four *)(address))
+typedef int32_t PlacesOfFour __attribute__((vector_size(16)));
 typedef Four Lanes_any;
+
+/* Numbers taken from two vectors, by their places in the first and, counted on, the second. */
+#if defined(__clang__)
+#define PICK(first, second, Places, ...) __builtin_shufflevector(first, second, __VA_ARGS__)
+#else
+#define PICK(first, second, Places, ...) __builtin_shuffle(first, second, (Places){__VA_ARGS__})
+#endif
 
 #if defined(__SSE2__)
 #define SIXTEEN
@@ -28,13 +36,6 @@ static inline void narrow_any(const Four from[4], uint8_t *to) {
 
 #if defined(__x86_64__)
 #include <immintrin.h>
-
-/* Numbers taken from two vectors, by their places in the first and, counted on, the second. */
-#if defined(__clang__)
-#define PICK(first, second, Places, ...) __builtin_shufflevector(first, second, __VA_ARGS__)
-#else
-#define PICK(first, second, Places, ...) __builtin_shuffle(first, second, (Places){__VA_ARGS__})
-#endif
 
 typedef float Lanes_fma __attribute__((vector_size(32), aligned(4)));
 typedef int32_t Places_fma __attribute__((vector_size(32)));
