@@ -25,7 +25,8 @@ from edge import command
 from edge.bundle import Bundle
 from edge.dehazer import Dehazer
 from edge.diagnosis.machine import instruction_sets
-from edge.export import SHIPPED, assembled
+from edge.exporting.assembly import assembled
+from edge.exporting.models import SHIPPED
 from edge.measure import loop
 from edge.measure.machine import this_machine, versions
 from edge.measure.statistics import percentile, ratio_of_medians

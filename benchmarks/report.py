@@ -25,7 +25,8 @@ from edge import bench, command, report
 from edge.bundle import Bundle
 from edge.demo import hazed_motorcycle
 from edge.errors import EdgeError
-from edge.export import assembled, source_model
+from edge.exporting.assembly import assembled
+from edge.exporting.models import source_model
 from edge.measure import accuracy, loop, record, session, store
 from edge.measure.machine import this_machine
 from edge.pictures import whole_file, write_picture

@@ -29,7 +29,8 @@ from edge import command
 from edge.bundle import Bundle
 from edge.dehazer import Dehazer
 from edge.errors import EdgeError
-from edge.export import SHIPPED, assembled
+from edge.exporting.assembly import assembled
+from edge.exporting.models import SHIPPED
 from edge.haze import hazed
 from edge.measure.pairs import find_pairs
 from edge.measure.quality import psnr_db

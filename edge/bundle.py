@@ -61,7 +61,7 @@ class Input(_Size, total=False):
 
 
 class Accuracy(TypedDict, total=False):
-    """What export measured against the float checkpoint: see `edge.fidelity`."""
+    """What export measured against the float checkpoint: see `edge.exporting.fidelity`."""
 
     data: str
     pictures: int

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from edge.errors import EdgeError
-from edge.export import SHIPPED
+from edge.exporting.models import SHIPPED
 from training import models, sources
 from training.average import Average
 from training.batches import Batches, Share
