@@ -23,6 +23,7 @@ import numpy as np
 from edge import command
 from edge.bundle import Bundle
 from edge.dehazer import Dehazer
+from edge.files import write_whole
 from edge.measure import loop
 from edge.measure.statistics import ratio_of_medians
 
@@ -69,9 +70,8 @@ def main(argv: list[str] | None = None) -> int:
             ratio, interval = ratio_of_medians(told, other)
             result[name] = {"ratio": ratio, "low": interval.low, "high": interval.high}
             print(f"edge.bench tells {ratio:.3f} of {name} ({interval.low:.3f} to {interval.high:.3f})", flush=True)
-    args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "agreement.json"
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(result, indent=1) + "\n").encode())
     print(path)
     return 0
 

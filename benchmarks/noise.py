@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from edge import command
+from edge.files import write_whole
 from edge.measure import loop, session, store
 from edge.measure.machine import this_machine
 from edge.measure.record import Measurement
@@ -81,7 +82,7 @@ def main(argv: list[str] | None = None) -> int:
         ]
         print(f"{kind}: {_told(found)}", flush=True)
     path = args.out / "noise.json"
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(result, indent=1) + "\n").encode())
     print(path)
     return 0
 

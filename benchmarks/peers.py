@@ -27,6 +27,7 @@ from edge.dehazer import Dehazer
 from edge.diagnosis.machine import instruction_sets
 from edge.exporting.assembly import assembled
 from edge.exporting.models import SHIPPED
+from edge.files import write_whole
 from edge.measure import loop
 from edge.measure.machine import this_machine, versions
 from edge.measure.statistics import percentile, ratio_of_medians
@@ -97,9 +98,8 @@ def main(argv: list[str] | None = None) -> int:
         "times": [compared(c, series) for c in COMPARISONS],
     }
     _show(result)
-    args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "peers.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(result, indent=2) + "\n").encode())
     print(path)
     return 0
 

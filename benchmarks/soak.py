@@ -31,7 +31,7 @@ from benchmarks.faulty import STALL_S, FaultyModel, FaultySink, FaultySource, Pl
 from edge import command
 from edge.dehazer import Dehazer
 from edge.errors import EdgeError
-from edge.pictures import whole_file
+from edge.files import write_whole
 from edge.streams.controls import Controls
 from edge.streams.events import Events
 from edge.streams.intake import IntakeOptions
@@ -185,9 +185,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
 
     def keep(figures: dict[str, Any]) -> None:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(args.out) as file:
-            file.write(json.dumps(figures, indent=1).encode())
+        write_whole(args.out, json.dumps(figures, indent=1).encode())
 
     def report(figures: dict[str, Any]) -> None:
         keep(figures | {"failures": ["it was not run to its end"]})

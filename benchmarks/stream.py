@@ -34,6 +34,7 @@ import edge
 from edge import command
 from edge.dehazer import Dehazer
 from edge.errors import EdgeError
+from edge.files import write_whole
 from edge.haze import hazed
 from edge.scenes import landscape
 from edge.streams.controls import Controls
@@ -273,8 +274,7 @@ def main(argv: list[str] | None = None) -> int:
     ):
         result[name] = figures = measure()
         command.say(f"{name}: " + ", ".join(f"{key} {value:.3g}" for key, value in figures.items()))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1), encoding="utf-8")
+    write_whole(args.out, json.dumps(result, indent=1).encode())
     print(args.out)
     return 0
 

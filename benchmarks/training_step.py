@@ -19,6 +19,7 @@ import torch
 from torch.utils.data import Dataset
 
 from edge import command
+from edge.files import write_whole
 from edge.measure.machine import this_machine, versions
 from edge.measure.statistics import percentile, ratio_of_medians
 from training.config import RunConfig, parse
@@ -85,9 +86,8 @@ def main(argv: list[str] | None = None) -> int:
     for kind, median_ms in result["median_ms"].items():
         print(f"  {kind}: {median_ms:.0f} ms a step")
     print(f"  ratio {ratio:.2f} [{interval.low:.2f}, {interval.high:.2f}], wanted at most {WANTED}")
-    args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / f"training_step_{args.model}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(result, indent=2) + "\n").encode())
     print(path)
     return 0
 

@@ -31,6 +31,7 @@ from edge.dehazer import Dehazer
 from edge.errors import EdgeError
 from edge.exporting.assembly import assembled
 from edge.exporting.models import SHIPPED
+from edge.files import write_whole
 from edge.haze import hazed
 from edge.measure.pairs import find_pairs
 from edge.measure.quality import psnr_db
@@ -100,9 +101,8 @@ def main(argv: list[str] | None = None) -> int:
         "Both are shares of the same frame by frame. Flicker: mean absolute change of the output along the motion, "
         "less the input's; change: of the output alone, nothing subtracted."
     )
-    args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "video.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(result, indent=2) + "\n").encode())
     print(path)
     return 0
 

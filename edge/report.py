@@ -89,14 +89,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _write(path: Path, text: str) -> Path:
-    from edge.pictures import whole_file
+    from edge.files import write_whole
 
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EdgeError(f"cannot make {path.parent}: {error.strerror}") from error
-    with whole_file(path) as file:
-        file.write(text.encode())
+    write_whole(path, text.encode())
     return path
 
 

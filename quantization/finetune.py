@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from edge import command
 from edge.errors import EdgeError
+from edge.files import write_whole
 from training import train
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
         data = train.data_folder(arguments.data, folder, resume is not None)
         trainer = Trainer(config, folder, data, objective=objective(config, model), command=NAME, resume=resume)
         if trainer.fabric.is_global_zero:
-            from training.checkpoint import read_checkpoint, write_whole
+            from training.checkpoint import read_checkpoint
 
             command.say(f"fine-tuning {model.name} for INT8: {trainer.describe()}")
             write_whole(folder / NOTE, os.fsencode(f"{read_checkpoint(model).sha256}  {model}\n"))

@@ -16,7 +16,7 @@ from edge import command
 from edge.arguments import frame_size
 from edge.errors import EdgeError
 from edge.exporting.models import SHIPPED
-from edge.pictures import whole_file
+from edge.files import write_whole
 
 if TYPE_CHECKING:
     from quantization.control import LayerLoss
@@ -126,13 +126,8 @@ def _write(out: Path, losses: Sequence[LayerLoss], about: dict[str, Any]) -> Non
         command.say("no plot: pip install 'draco-edge[report]' brings altair and vl-convert-python")
     else:
         contents["sensitivity.svg"] = picture
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EdgeError(f"cannot write {out}: {error.strerror or error}") from error
     for name, content in contents.items():
-        with whole_file(out / name) as file:
-            file.write(content.encode())
+        write_whole(out / name, content.encode())
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge import command
 from edge.errors import EdgeError
+from edge.files import write_whole
 from training import train
 
 if TYPE_CHECKING:
@@ -102,7 +103,6 @@ def run(study: Study, made: argparse.ArgumentParser, argv: list[str] | None) -> 
     """
     arguments = made.parse_args(argv)
     command.require("torch", "train")
-    from training.checkpoint import write_whole
     from training.config import read_config
     from training.models import nearest
     from training.places import kept_pairs

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge import command
 from edge.errors import EdgeError
+from edge.files import write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -222,8 +223,6 @@ def _check_places(places: list[Path], pairs: list[tuple[Path, Path]], checkpoint
 
 def _write(report: dict[str, Any], strip: np.ndarray, scores: Path | None, strip_place: Path | None) -> Path | None:
     import cv2
-
-    from training.checkpoint import write_whole
 
     made = None
     if strip_place:

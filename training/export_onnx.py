@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from edge import command
+from edge.files import write_whole
 
 EXAMPLES = """\
 examples:
@@ -58,7 +59,7 @@ def export_onnx(
     from edge import coefficients
     from edge.errors import EdgeError
     from targets.source import METADATA_KEY, ModelCard
-    from training.checkpoint import parameter_count, read_checkpoint, write_whole
+    from training.checkpoint import CheckpointError, parameter_count, read_checkpoint
     from training.cost import multiply_accumulates
     from training.models import GridModel
     from training.tracing import Predict, traced
@@ -95,7 +96,7 @@ def export_onnx(
     entry = proto.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, card.to_json()
     onnx.checker.check_model(proto)
-    write_whole(out, proto.SerializeToString(deterministic=True))
+    write_whole(out, proto.SerializeToString(deterministic=True), CheckpointError)
     return Path(out)
 
 

@@ -12,8 +12,9 @@ from typing import TextIO
 import numpy as np
 
 from edge import command
+from edge.files import write_whole
 from training.board import Board
-from training.checkpoint import CheckpointError, write_whole
+from training.checkpoint import CheckpointError
 
 TRAINING, VALIDATION = "log.csv", "validation.csv"
 
@@ -90,7 +91,7 @@ def _append(path: Path, row: Mapping[str, object]) -> None:
         writer = _table(table, [*columns, *new])
         writer.writeheader()
         writer.writerows(rows)
-        write_whole(path, table.getvalue().encode())
+        write_whole(path, table.getvalue().encode(), CheckpointError)
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from None
 
@@ -108,4 +109,4 @@ def _drop_after(path: Path, step: int) -> None:
         kept = [row for row in rows if row.endswith("\n") and int(row.split(",")[0]) <= step]
     except (OSError, ValueError) as error:
         raise CheckpointError(f"cannot go on with {path} ({error}); mend it or move it away") from None
-    write_whole(path, "".join([header, *kept] if header.endswith("\n") else []).encode())
+    write_whole(path, "".join([header, *kept] if header.endswith("\n") else []).encode(), CheckpointError)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge import command
+from edge.files import write_whole
 from training import train
 from training.ablation import whole_number
 
@@ -59,7 +60,6 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     command.require("torch", "train")
-    from training.checkpoint import write_whole
     from training.config import read_config
     from training.import_published import import_published
     from training.places import kept_pairs

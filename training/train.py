@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from edge import command
 from edge.errors import EdgeError
+from edge.files import write_whole
 
 if TYPE_CHECKING:
     from training.config import RunConfig
@@ -137,8 +138,6 @@ def data_folder(given: Path | None, folder: Path, resuming: bool) -> Path:
 
 
 def remember_data(folder: Path, data: Path) -> None:
-    from training.checkpoint import write_whole
-
     write_whole(folder / "data.txt", os.fsencode(f"{data.resolve()}\n"))
 
 

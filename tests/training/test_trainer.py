@@ -176,7 +176,7 @@ def test_a_full_disk_is_told_and_the_checkpoint_before_is_whole(tmp_path, drawn,
         if room[0] < 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(checkpoint.os, "fsync", write)
+    monkeypatch.setattr(os, "fsync", write)
     with pytest.raises(CheckpointError, match=r"cannot write .*: No space left on device.*before is untouched"):
         Trainer(config, tmp_path, dataset=drawn).fit()
     load_model(tmp_path / "last.safetensors")
@@ -236,7 +236,7 @@ def test_a_full_disk_costs_tensorboard_its_file_and_not_the_message(tmp_path, dr
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(CheckpointError, match=r"cannot write .*: No space left on device"):
         Trainer(short_run(2, training={"report_every": 1}), tmp_path, dataset=drawn).fit()
     told = capfd.readouterr().err
