@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 
 from edge import command
+from edge.arguments import whole_from
 from edge.bundle import Bundle
 from edge.dehazer import Dehazer
 from edge.files import write_whole
@@ -48,7 +49,7 @@ class Alone:
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="python -m benchmarks.agreement", description=__doc__.partition("\n")[0])
     p.add_argument("bundle", type=Path, metavar="BUNDLE")
-    p.add_argument("--turns", type=int, default=15, metavar="N", help="of each (default: 15)")
+    p.add_argument("--turns", type=whole_from(1), default=15, metavar="N", help="of each (default: 15)")
     p.add_argument("--out", type=Path, default=Path("out/benchmarks"), metavar="DIR", help="(default: out/benchmarks)")
     return p
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from edge import coefficients, command
 from edge.apply import GridApply
+from edge.arguments import whole_from
 from edge.files import write_whole
 from edge.scenes import Scene, landscape, motorcycle
 
@@ -31,7 +32,7 @@ AIRLIGHT = 0.9
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="python -m benchmarks.apply_step", description=__doc__.split("\n\n")[0])
-    p.add_argument("--runs", type=int, default=100, metavar="N", help="of each step (default: 100)")
+    p.add_argument("--runs", type=whole_from(1), default=100, metavar="N", help="of each step (default: 100)")
     p.add_argument("--out", type=Path, default=Path("out/benchmarks"), metavar="DIR", help="(default: out/benchmarks)")
     return p
 

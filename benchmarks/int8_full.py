@@ -22,6 +22,7 @@ import numpy as np
 import targets
 from benchmarks.pages import put
 from edge import command
+from edge.arguments import whole_from
 from edge.bundle import Bundle
 from edge.dehazer import Dehazer
 from edge.exporting.assembly import assembled
@@ -47,7 +48,7 @@ STRETCH = 6  # of contrast in the picture, so that steps of one grey level can b
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="python -m benchmarks.int8_full", description=__doc__.partition("\n")[0])
     p.add_argument("models", nargs="+", metavar="MODEL", help="checkpoints (.safetensors) or .onnx files")
-    p.add_argument("--pictures", type=int, default=16, metavar="N", help="for calibration (default: 16)")
+    p.add_argument("--pictures", type=whole_from(1), default=16, metavar="N", help="for calibration (default: 16)")
     p.add_argument("--data", type=Path, metavar="DIR", help="pairs to measure the loss on (default: 24 made pairs)")
     p.add_argument("--page", type=Path, metavar="FILE", help="write the table between its marks in this page")
     p.add_argument("--sky", type=Path, metavar="FILE", help="write the sky of the last model as a picture")

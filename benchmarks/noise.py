@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from edge import command
+from edge.arguments import number_above, whole_from
 from edge.files import write_whole
 from edge.measure import loop, session, store
 from edge.measure.machine import this_machine
@@ -51,8 +52,8 @@ class Slowed:
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="python -m benchmarks.noise", description=__doc__.partition("\n")[0])
     p.add_argument("bundle", type=Path, metavar="BUNDLE")
-    p.add_argument("--pairs", type=int, default=50, metavar="N", help="of each kind (default: 50)")
-    p.add_argument("--seconds", type=float, default=2.0, metavar="S", help="of each run (default: 2)")
+    p.add_argument("--pairs", type=whole_from(1), default=50, metavar="N", help="of each kind (default: 50)")
+    p.add_argument("--seconds", type=number_above(0), default=2.0, metavar="S", help="of each run (default: 2)")
     p.add_argument("--out", type=Path, default=Path("out/benchmarks"), metavar="DIR", help="(default: out/benchmarks)")
     return p
 

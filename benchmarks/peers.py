@@ -22,6 +22,7 @@ import numpy as np
 import targets
 from benchmarks.aod_net import write_aod_net
 from edge import command
+from edge.arguments import whole_from
 from edge.bundle import Bundle
 from edge.dehazer import Dehazer
 from edge.diagnosis.machine import instruction_sets
@@ -69,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
         description="Time the edge model, AOD-Net's architecture and the full model's released graph on one thread of "
         "this machine, 640x480, OpenVINO. Peers have random weights: this is about speed only.",
     )
-    p.add_argument("--rounds", type=int, default=30, metavar="N", help="turns of each subject (default: 30)")
+    p.add_argument("--rounds", type=whole_from(1), default=30, metavar="N", help="turns of each subject (default: 30)")
     p.add_argument("--out", type=Path, default=Path("out/benchmarks"), metavar="DIR", help="(default: out/benchmarks)")
     return p
 

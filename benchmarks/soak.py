@@ -29,6 +29,7 @@ import psutil
 
 from benchmarks.faulty import STALL_S, FaultyModel, FaultySink, FaultySource, Plan
 from edge import command
+from edge.arguments import number_above, whole_from
 from edge.dehazer import Dehazer
 from edge.errors import EdgeError
 from edge.files import write_whole
@@ -175,8 +176,10 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("--bundle", type=Path, required=True, help="what edge.export made")
-    p.add_argument("--frames", type=int, default=200_000, help="how many frames the source gives (default: 200000)")
-    p.add_argument("--fps", type=float, default=250, help="at most how many of them a second (default: 250)")
+    p.add_argument(
+        "--frames", type=whole_from(1), default=200_000, help="how many frames the source gives (default: 200000)"
+    )
+    p.add_argument("--fps", type=number_above(0), default=250, help="at most how many of them a second (default: 250)")
     p.add_argument("--out", type=Path, default=Path("out/soak.json"), help="where the figures go")
     return p
 

@@ -32,6 +32,7 @@ import numpy as np
 
 import edge
 from edge import command
+from edge.arguments import whole_from
 from edge.dehazer import Dehazer
 from edge.errors import EdgeError
 from edge.files import write_whole
@@ -243,8 +244,8 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.stream", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("--bundle", type=Path, required=True, help="what edge.export made")
-    p.add_argument("--frames", type=int, default=600, help="of each round (default: 600)")
-    p.add_argument("--rounds", type=int, default=5, help="that are taken in turns (default: 5)")
+    p.add_argument("--frames", type=whole_from(1), default=600, help="of each round (default: 600)")
+    p.add_argument("--rounds", type=whole_from(1), default=5, help="that are taken in turns (default: 5)")
     p.add_argument(
         "--video", type=Path, help="for file to file, a video of yours (default: a made one, as of a camera)"
     )

@@ -19,6 +19,7 @@ import torch
 from torch.utils.data import Dataset
 
 from edge import command
+from edge.arguments import whole_from
 from edge.files import write_whole
 from edge.measure.machine import this_machine, versions
 from edge.measure.statistics import percentile, ratio_of_medians
@@ -50,10 +51,10 @@ def parser() -> argparse.ArgumentParser:
         description="Time a training step of the full model in bfloat16 with channels_last against plain float32.",
     )
     p.add_argument("--model", default="draco-paper", help="draco-paper (default) or draco")
-    p.add_argument("--batch", type=int, default=4, metavar="N", help="pictures a step (default: 4)")
-    p.add_argument("--side", type=int, default=128, metavar="N", help="of the square pictures (default: 128)")
-    p.add_argument("--threads", type=int, default=2, metavar="N", help="(default: 2)")
-    p.add_argument("--rounds", type=int, default=15, metavar="N", help="turns of each (default: 15)")
+    p.add_argument("--batch", type=whole_from(1), default=4, metavar="N", help="pictures a step (default: 4)")
+    p.add_argument("--side", type=whole_from(1), default=128, metavar="N", help="of the square pictures (default: 128)")
+    p.add_argument("--threads", type=whole_from(1), default=2, metavar="N", help="(default: 2)")
+    p.add_argument("--rounds", type=whole_from(1), default=15, metavar="N", help="turns of each (default: 15)")
     p.add_argument("--out", type=Path, default=Path("out/benchmarks"), metavar="DIR", help="(default: out/benchmarks)")
     return p
 

@@ -26,6 +26,7 @@ import numpy as np
 
 import targets
 from edge import command
+from edge.arguments import number_from, whole_from
 from edge.bundle import Bundle
 from edge.dehazer import Dehazer
 from edge.errors import EdgeError
@@ -71,10 +72,14 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--bundle", type=Path, metavar="BUNDLE", help="(default: the shipped model for OpenVINO in INT8)")
     p.add_argument("--data", type=Path, metavar="DIR", help="pairs to pan over (default: drawn scenes)")
-    p.add_argument("--scenes", type=int, default=6, metavar="N", help="how many (default: 6)")
-    p.add_argument("--frames", type=int, default=40, metavar="N", help="of each scene (default: 40)")
-    p.add_argument("--noise", type=float, default=3.0, metavar="LEVELS", help="its deviation (default: 3 grey levels)")
-    p.add_argument("--smooth", type=float, default=0.2, metavar="SECONDS", help="at 30 frames a second (default: 0.2)")
+    p.add_argument("--scenes", type=whole_from(1), default=6, metavar="N", help="how many (default: 6)")
+    p.add_argument("--frames", type=whole_from(1), default=40, metavar="N", help="of each scene (default: 40)")
+    p.add_argument(
+        "--noise", type=number_from(0), default=3.0, metavar="LEVELS", help="its deviation (default: 3 grey levels)"
+    )
+    p.add_argument(
+        "--smooth", type=number_from(0), default=0.2, metavar="SECONDS", help="at 30 frames a second (default: 0.2)"
+    )
     p.add_argument("--out", type=Path, default=Path("out/benchmarks"), metavar="DIR", help="(default: out/benchmarks)")
     return p
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import targets
 from edge import command
-from edge.arguments import frame_size
-from edge.errors import EdgeError
+from edge.arguments import frame_size, number_from
+from edge.errors import WrongCall
 from edge.exporting.models import SHIPPED
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument(
         "--max-drop",
-        type=_decibels,
+        type=number_from(0, 100),
         metavar="dB",
         help="the most PSNR to lose to float32: as few layers as possible go back to float for it, and where that "
         "does not suffice nothing is written",
@@ -110,21 +110,24 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _refuse_misfits(args: argparse.Namespace, target: targets.Target) -> None:
-    """What cannot be had, or not together, is told before any work."""
+    """
+    Raises:
+        WrongCall: what cannot be had of this target, or not together.
+    """
     if args.precision not in target.precisions:
-        raise EdgeError(f"the {args.target} target has no {args.precision}: {', '.join(target.precisions)} are there")
+        raise WrongCall(f"the {args.target} target has no {args.precision}: {', '.join(target.precisions)} are there")
     quantizers = target.quantizers
     if args.quantizer not in ("default", *quantizers):
         others = f"choose {' or '.join(quantizers)}, or " if quantizers else ""
-        raise EdgeError(f"the {args.target} target has no quantizer {args.quantizer!r}; {others}leave --quantizer out")
+        raise WrongCall(f"the {args.target} target has no quantizer {args.quantizer!r}; {others}leave --quantizer out")
     if args.precision != "int8":
         asked = {"calibration": args.calibration, "quantizer": args.quantizer != "default", "ranges": args.ranges}
         if given := [option for option, value in asked.items() if value]:
-            raise EdgeError(f"--{given[0]} is for --precision int8 only; leave it out")
+            raise WrongCall(f"--{given[0]} is for --precision int8 only; leave it out")
     if args.quantizer == "inc" and args.max_drop is not None:
-        raise EdgeError("layers cannot be left in float with --quantizer inc; leave it or --max-drop out")
+        raise WrongCall("layers cannot be left in float with --quantizer inc; leave it or --max-drop out")
     if args.quantizer == "inc" and args.ranges is not None:
-        raise EdgeError(f"neural-compressor takes ranges in its own way, not by {args.ranges}; leave --ranges out")
+        raise WrongCall(f"neural-compressor takes ranges in its own way, not by {args.ranges}; leave --ranges out")
 
 
 def _summary(bundle: Bundle) -> str:
@@ -138,16 +141,6 @@ def _summary(bundle: Bundle) -> str:
         f"frames agree to {accuracy['agreement_db']:.1f} dB and are at most {accuracy['largest_error']} grey levels "
         f"apart{elsewhere}"
     )
-
-
-def _decibels(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < 100:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a loss in decibels such as 0.1")
-    return value
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import targets
 from edge import command
-from edge.arguments import frame_size
-from edge.errors import EdgeError
+from edge.arguments import frame_size, whole_from
+from edge.errors import WrongCall
 from edge.exporting.models import SHIPPED
 from edge.files import write_whole
 
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--size", type=frame_size, metavar="WxH", help="of a frame model's tiles (default: 640x480)")
     p.add_argument("--calibration", type=Path, metavar="DIR", help="pictures to take ranges from (default: made)")
-    p.add_argument("--pictures", type=int, default=100, metavar="N", help="how many of them (default: 100)")
+    p.add_argument("--pictures", type=whole_from(1), default=100, metavar="N", help="how many of them (default: 100)")
     p.add_argument("--data", type=Path, metavar="DIR", help="pairs to measure on (default: 24 made pairs)")
     p.add_argument("--out", type=Path, metavar="DIR", help="(default: sensitivity-MODEL-TARGET)")
     return p
@@ -60,11 +60,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    if args.pictures < 1:
-        raise EdgeError(f"--pictures is 1 or more, not {args.pictures}")
     target = targets.load(args.target)
     if not target.mixes_precisions:
-        raise EdgeError(f"the {args.target} target is INT8 throughout; take the ranking of --target onnx for it")
+        raise WrongCall(f"the {args.target} target is INT8 throughout; take the ranking of --target onnx for it")
     from edge.exporting.assembly import assembled
     from edge.exporting.models import source_model
     from edge.exporting.pictures import calibration_set, measured_pairs

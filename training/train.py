@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge import command
+from edge.arguments import whole_from
 from edge.errors import EdgeError
 from edge.files import write_whole
 
@@ -55,7 +56,12 @@ def add_run_options(made: argparse.ArgumentParser) -> None:
         "--data", type=Path, metavar="DIR", help="what the configuration's folders are relative to (default: here)"
     )
     made.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/NAME)")
-    made.add_argument("--seed", type=int, metavar="N", help="of all that is drawn (default: the configuration's)")
+    made.add_argument(
+        "--seed",
+        type=whole_from(0, 2**32 - 1),
+        metavar="N",
+        help="of all that is drawn (default: the configuration's)",
+    )
     made.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in this folder")
 
 
