@@ -13,8 +13,8 @@ import numpy as np
 
 from edge import command
 from edge.files import write_whole
-from training.board import Board
 from training.checkpoint import CheckpointError
+from training.tensorboard_log import TensorBoardLog
 
 TRAINING, VALIDATION = "log.csv", "validation.csv"
 
@@ -35,21 +35,21 @@ class Journal:
         self.folder = folder
         _drop_after(folder / TRAINING, step)
         _drop_after(folder / VALIDATION, validated)
-        self._board = Board(folder / "tensorboard", step)
+        self._tensorboard = TensorBoardLog(folder / "tensorboard", step)
         self._terminal = sys.stderr.isatty()
 
     def training(self, step: int, figures: Mapping[str, float]) -> None:
         _append(self.folder / TRAINING, {"step": step, **figures})
         for name, value in figures.items():
-            self._board.scalar(f"training/{name}", value, step)
+            self._tensorboard.scalar(f"training/{name}", value, step)
 
     def validation(self, step: int, folder: str, figures: Mapping[str, float], strip: np.ndarray | None) -> None:
         """One folder's scores, and a strip of pictures, uint8 RGB (H, W, 3)."""
         _append(self.folder / VALIDATION, {"step": step, "folder": folder, **figures})
         for name, value in figures.items():
-            self._board.scalar(f"validation/{folder}/{name}", value, step)
+            self._tensorboard.scalar(f"validation/{folder}/{name}", value, step)
         if strip is not None:
-            self._board.image(f"validation/{folder}", strip, step)
+            self._tensorboard.image(f"validation/{folder}", strip, step)
 
     def line(self, text: str) -> None:
         """The line of progress: written over itself on a terminal, nowhere else."""
@@ -64,7 +64,7 @@ class Journal:
 
     def close(self) -> None:
         self.line("")
-        self._board.close()
+        self._tensorboard.close()
 
 
 def duration(seconds: float) -> str:

@@ -252,6 +252,10 @@ def test_what_a_target_does_not_define_has_a_default(foreign):
         (FOREIGN.replace("(Target)", ""), "target mirror of mirror_target:TARGET is not derived from targets.Target"),
         (FOREIGN.replace("def build", "def make"), "does not load: .*abstract.*build"),
         (FOREIGN.replace("name, precisions", "name, _"), "does not load: .*abstract.*precisions"),
+        (
+            FOREIGN.replace('"mirror", ("fp32"', '"miror", ("fp32"'),
+            "target mirror of mirror_target:TARGET calls itself 'miror': its package has to give .* one name",
+        ),
         ("import no_such_runtime", "does not load: No module named 'no_such_runtime'"),
     ],
 )

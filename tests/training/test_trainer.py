@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.training.conftest import Drawn, short_run
-from training import board, checkpoint
+from training import checkpoint, tensorboard_log
 from training.average import Average
 from training.checkpoint import CheckpointError, load_model, read_checkpoint
 from training.config import ConfigError
@@ -231,7 +231,7 @@ def test_a_term_that_some_steps_do_not_have_is_blank_there_and_not_counted_elsew
 def test_a_full_disk_costs_tensorboard_its_file_and_not_the_message(tmp_path, drawn, monkeypatch, capfd):
     """Its own writer would print the traceback of a thread and raise over what is said about the checkpoint."""
     opened = open
-    monkeypatch.setattr(board, "open", lambda path, mode: opened("/dev/full", mode), raising=False)
+    monkeypatch.setattr(tensorboard_log, "open", lambda path, mode: opened("/dev/full", mode), raising=False)
 
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
