@@ -357,7 +357,7 @@ def write_signature(path: Path, signature: bytes) -> None:
 
 
 def _write_folder(destination: Path, contents: Mapping[str, bytes]) -> None:
-    """Beside its place, which it takes in one step; between an older folder's leaving and that there is none."""
+    """Written beside its place and renamed; an older folder is moved out of the way just before."""
     beside = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
     try:
         whole = beside / "bundle"
