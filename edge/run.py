@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from edge import command
 from edge.arguments import number_above, number_from, whole_from
 from edge.errors import EdgeError
-from edge.streams.controls import LONGEST_SMOOTHING_S, STRONGEST
-from edge.streams.pace import FASTEST_FPS, SLOWEST_FPS
+from edge.streams.limits import FASTEST_FPS, LONGEST_SMOOTHING_S, SLOWEST_FPS, STRONGEST
 
 if TYPE_CHECKING:
     from edge.bundle import Bundle
