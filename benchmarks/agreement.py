@@ -21,8 +21,10 @@ import cv2
 import numpy as np
 
 from edge import command
+from edge.arguments import whole_from
 from edge.bundle import Bundle
 from edge.dehazer import Dehazer
+from edge.files import write_whole
 from edge.measure import loop
 from edge.measure.statistics import ratio_of_medians
 
@@ -47,7 +49,7 @@ class Alone:
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="python -m benchmarks.agreement", description=__doc__.partition("\n")[0])
     p.add_argument("bundle", type=Path, metavar="BUNDLE")
-    p.add_argument("--turns", type=int, default=15, metavar="N", help="of each (default: 15)")
+    p.add_argument("--turns", type=whole_from(1), default=15, metavar="N", help="of each (default: 15)")
     p.add_argument("--out", type=Path, default=Path("out/benchmarks"), metavar="DIR", help="(default: out/benchmarks)")
     return p
 
@@ -69,9 +71,8 @@ def main(argv: list[str] | None = None) -> int:
             ratio, interval = ratio_of_medians(told, other)
             result[name] = {"ratio": ratio, "low": interval.low, "high": interval.high}
             print(f"edge.bench tells {ratio:.3f} of {name} ({interval.low:.3f} to {interval.high:.3f})", flush=True)
-    args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "agreement.json"
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(result, indent=1) + "\n").encode())
     print(path)
     return 0
 

@@ -20,6 +20,8 @@ import numpy as np
 
 from edge import coefficients, command
 from edge.apply import GridApply
+from edge.arguments import whole_from
+from edge.files import write_whole
 from edge.scenes import Scene, landscape, motorcycle
 
 SIZES = ((640, 480), (1280, 720), (1920, 1080), (3840, 2160))
@@ -30,7 +32,7 @@ AIRLIGHT = 0.9
 
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="python -m benchmarks.apply_step", description=__doc__.split("\n\n")[0])
-    p.add_argument("--runs", type=int, default=100, metavar="N", help="of each step (default: 100)")
+    p.add_argument("--runs", type=whole_from(1), default=100, metavar="N", help="of each step (default: 100)")
     p.add_argument("--out", type=Path, default=Path("out/benchmarks"), metavar="DIR", help="(default: out/benchmarks)")
     return p
 
@@ -48,9 +50,8 @@ def main(argv: list[str] | None = None) -> int:
     for scene, ratios in result["edges"].items():
         told = ", ".join(f"{ratio:.2f} of that of a plain bilinear {grid} grid" for grid, ratio in ratios.items())
         print(f"{scene}: error near depth edges {told}")
-    args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "apply_step.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(result, indent=2) + "\n").encode())
     print(path)
     return 0
 

@@ -25,11 +25,14 @@ from typing import Any
 
 import targets
 from benchmarks.pages import put
-from edge import command, export
+from edge import command
 from edge.bundle import Bundle
 from edge.dehazer import Dehazer
 from edge.errors import EdgeError
-from edge.fidelity import compare_all
+from edge.exporting.assembly import assembled
+from edge.exporting.fidelity import compare_all
+from edge.exporting.models import source_model
+from edge.exporting.pictures import measured_pairs
 from edge.measure.machine import this_machine
 from edge.pace import paired
 from quantization.calibration import made_set
@@ -41,7 +44,7 @@ QUANTIZE = """
 import resource, sys
 from pathlib import Path
 import targets
-from edge.export import assembled
+from edge.exporting.assembly import assembled
 from quantization.calibration import made_set
 from targets.source import SourceModel
 path, target, pictures, *checkpoint = sys.argv[1:]
@@ -67,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     with tempfile.TemporaryDirectory() as folder:
-        model = export.source_model(args.model, None, Path(folder))
+        model = source_model(args.model, None, Path(folder))
         text = "".join(TABLES[args.table](model, args))
     print(text, end="")
     if args.page:
@@ -95,7 +98,7 @@ def quantizers(model: SourceModel, args: argparse.Namespace) -> Iterator[str]:
         notes = bundle.manifest.notes
         exported = notes.get("qdq_nodes", {})
         nodes = f"{exported['exported']}, {exported['cleaned']} after {exported['by']}" if exported else "-"
-        pace = paired(target, export.assembled(model, target, targets.BuildOptions("fp32")), bundle, "CPU")
+        pace = paired(target, assembled(model, target, targets.BuildOptions("fp32")), bundle, "CPU")
         yield (
             f"| {name} | {notes.get('nodes', '') if not exported else nodes} | {counts.get('int8', 0)} | "
             f"{counts.get('fp32', 0)} | {pace.to_fp32:.2f} ({pace.low:.2f} to {pace.high:.2f}) |\n"
@@ -107,7 +110,7 @@ def speed(model: SourceModel, _args: argparse.Namespace) -> Iterator[str]:
     for name in ("openvino", "onnx", "rpi"):
         target = targets.load(name)
         int8 = _built(model, {name: (name, {})})[name]
-        pace = paired(target, export.assembled(model, target, targets.BuildOptions("fp32")), int8, "CPU")
+        pace = paired(target, assembled(model, target, targets.BuildOptions("fp32")), int8, "CPU")
         yield (
             f"| {name} | {pace.fp32_ms:.2f} ms | {pace.int8_ms:.2f} ms | {pace.to_fp32:.2f} ({pace.low:.2f} to "
             f"{pace.high:.2f}) | {pace.recommended or '; '.join(pace.marks)} |\n"
@@ -157,7 +160,7 @@ def _built(model: SourceModel, wanted: Mapping[str, tuple[str, dict[str, Any]]])
     made = {}
     for name, (target, options) in wanted.items():
         command.say(f"building {name}")
-        made[name] = export.assembled(model, targets.load(target), targets.BuildOptions("int8", calibration, **options))
+        made[name] = assembled(model, targets.load(target), targets.BuildOptions("int8", calibration, **options))
     return made
 
 
@@ -170,12 +173,12 @@ def _losses(
     made = made or _built(model, wanted)
     yield "| INT8 | pairs | PSNR | SSIM | clear pictures kept | largest difference | agreement |\n"
     yield "|---|---|---|---|---|---|---|\n"
-    plain = export.assembled(model, targets.load("onnx"), targets.BuildOptions("fp32"))
+    plain = assembled(model, targets.load("onnx"), targets.BuildOptions("fp32"))
     for folder in args.data or [None]:
         with ExitStack() as stack:
             reference = stack.enter_context(Dehazer(plain, "CPU", threads=1))
             artefacts = [stack.enter_context(Dehazer(bundle, "CPU", threads=1)) for bundle in made.values()]
-            pairs, data = export.measured_pairs(folder, few=args.few)
+            pairs, data = measured_pairs(folder, few=args.few)
             for name, f in zip(made, compare_all(reference, artefacts, pairs, data), strict=True):
                 yield (
                     f"| {name} | {data} | {-f.psnr_drop_db:+.3f} dB | {-f.ssim_drop:+.4f} | "

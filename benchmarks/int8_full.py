@@ -21,10 +21,14 @@ import numpy as np
 
 import targets
 from benchmarks.pages import put
-from edge import command, export
+from edge import command
+from edge.arguments import whole_from
 from edge.bundle import Bundle
 from edge.dehazer import Dehazer
-from edge.fidelity import compare
+from edge.exporting.assembly import assembled
+from edge.exporting.fidelity import compare
+from edge.exporting.models import source_model
+from edge.exporting.pictures import measured_pairs
 from edge.measure import loop
 from edge.measure.banding import banding, unevenness
 from edge.measure.machine import this_machine
@@ -44,7 +48,7 @@ STRETCH = 6  # of contrast in the picture, so that steps of one grey level can b
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="python -m benchmarks.int8_full", description=__doc__.partition("\n")[0])
     p.add_argument("models", nargs="+", metavar="MODEL", help="checkpoints (.safetensors) or .onnx files")
-    p.add_argument("--pictures", type=int, default=16, metavar="N", help="for calibration (default: 16)")
+    p.add_argument("--pictures", type=whole_from(1), default=16, metavar="N", help="for calibration (default: 16)")
     p.add_argument("--data", type=Path, metavar="DIR", help="pairs to measure the loss on (default: 24 made pairs)")
     p.add_argument("--page", type=Path, metavar="FILE", help="write the table between its marks in this page")
     p.add_argument("--sky", type=Path, metavar="FILE", help="write the sky of the last model as a picture")
@@ -57,13 +61,13 @@ def main(argv: list[str] | None = None) -> int:
     rows = []
     for name in args.models:
         with tempfile.TemporaryDirectory() as folder:
-            model = export.source_model(name, None, Path(folder))
+            model = source_model(name, None, Path(folder))
             card = model.card
             calibration = made_set(card.width, card.height, card.kind, args.pictures)
-            fp32 = export.assembled(model, openvino, targets.BuildOptions("fp32"))
-            int8 = export.assembled(model, openvino, targets.BuildOptions("int8", calibration, say=command.say))
+            fp32 = assembled(model, openvino, targets.BuildOptions("fp32"))
+            int8 = assembled(model, openvino, targets.BuildOptions("int8", calibration, say=command.say))
         with Dehazer(fp32, "CPU") as exact, Dehazer(int8, "CPU") as rounded:
-            loss = compare(exact, rounded, *export.measured_pairs(args.data, few=True))
+            loss = compare(exact, rounded, *measured_pairs(args.data, few=True))
             sky = hazy_sky()
             skies = exact(sky), rounded(sky)
         rows.append(_row(card.name, times(fp32, int8), loss, skies))

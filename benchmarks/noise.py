@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from edge import command
+from edge.arguments import number_above, whole_from
+from edge.files import write_whole
 from edge.measure import loop, session, store
 from edge.measure.machine import this_machine
 from edge.measure.record import Measurement
@@ -50,8 +52,8 @@ class Slowed:
 def parser() -> argparse.ArgumentParser:
     p = argparse.ArgumentParser(prog="python -m benchmarks.noise", description=__doc__.partition("\n")[0])
     p.add_argument("bundle", type=Path, metavar="BUNDLE")
-    p.add_argument("--pairs", type=int, default=50, metavar="N", help="of each kind (default: 50)")
-    p.add_argument("--seconds", type=float, default=2.0, metavar="S", help="of each run (default: 2)")
+    p.add_argument("--pairs", type=whole_from(1), default=50, metavar="N", help="of each kind (default: 50)")
+    p.add_argument("--seconds", type=number_above(0), default=2.0, metavar="S", help="of each run (default: 2)")
     p.add_argument("--out", type=Path, default=Path("out/benchmarks"), metavar="DIR", help="(default: out/benchmarks)")
     return p
 
@@ -81,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
         ]
         print(f"{kind}: {_told(found)}", flush=True)
     path = args.out / "noise.json"
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(result, indent=1) + "\n").encode())
     print(path)
     return 0
 

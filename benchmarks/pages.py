@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from edge.errors import EdgeError
-from edge.pictures import whole_file
+from edge.files import write_whole
 
 
 def put(page: Path, name: str, module: str, arguments: list[str] | None, text: str) -> None:
@@ -30,5 +30,4 @@ def put(page: Path, name: str, module: str, arguments: list[str] | None, text: s
     where = given.index("--page") if "--page" in given else len(given)
     shown = [Path(a).name if "/" in a else a for a in (*given[:where], *given[where + 2 :])]
     typed = shlex.join(["python", "-m", module, *shown])
-    with whole_file(page) as file:
-        file.write(f"{head}{begin}\n    {typed}\n\n{text.strip()}\n{end}{tail}".encode())
+    write_whole(page, f"{head}{begin}\n    {typed}\n\n{text.strip()}\n{end}{tail}".encode())

@@ -22,10 +22,13 @@ import numpy as np
 import targets
 from benchmarks.aod_net import write_aod_net
 from edge import command
+from edge.arguments import whole_from
 from edge.bundle import Bundle
 from edge.dehazer import Dehazer
 from edge.diagnosis.machine import instruction_sets
-from edge.export import SHIPPED, assembled
+from edge.exporting.assembly import assembled
+from edge.exporting.models import SHIPPED
+from edge.files import write_whole
 from edge.measure import loop
 from edge.measure.machine import this_machine, versions
 from edge.measure.statistics import percentile, ratio_of_medians
@@ -67,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
         description="Time the edge model, AOD-Net's architecture and the full model's released graph on one thread of "
         "this machine, 640x480, OpenVINO. Peers have random weights: this is about speed only.",
     )
-    p.add_argument("--rounds", type=int, default=30, metavar="N", help="turns of each subject (default: 30)")
+    p.add_argument("--rounds", type=whole_from(1), default=30, metavar="N", help="turns of each subject (default: 30)")
     p.add_argument("--out", type=Path, default=Path("out/benchmarks"), metavar="DIR", help="(default: out/benchmarks)")
     return p
 
@@ -96,9 +99,8 @@ def main(argv: list[str] | None = None) -> int:
         "times": [compared(c, series) for c in COMPARISONS],
     }
     _show(result)
-    args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "peers.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(result, indent=2) + "\n").encode())
     print(path)
     return 0
 

@@ -25,10 +25,12 @@ from edge import bench, command, report
 from edge.bundle import Bundle
 from edge.demo import hazed_motorcycle
 from edge.errors import EdgeError
-from edge.export import assembled, source_model
+from edge.exporting.assembly import assembled
+from edge.exporting.models import source_model
+from edge.files import write_whole
 from edge.measure import accuracy, loop, record, session, store
 from edge.measure.machine import this_machine
-from edge.pictures import whole_file, write_picture
+from edge.pictures import write_picture
 from edge.reporting import markdown, page, rows
 from quantization.calibration import hazy_pairs, made_set
 from targets.source import SourceModel
@@ -113,8 +115,7 @@ def update_readme(readme: Path, measurements: Path) -> None:
     _, end, tail = rest.partition(END)
     if not (begin and end):
         raise EdgeError(f"{readme} lacks {BEGIN} and {END}: put both where the table shall stand")
-    with whole_file(readme) as file:
-        file.write(f"{head}{BEGIN}\n{readme_table(measurements)}{END}{tail}".encode())
+    write_whole(readme, f"{head}{BEGIN}\n{readme_table(measurements)}{END}{tail}".encode())
 
 
 def _made_pairs(folder: Path) -> Path:

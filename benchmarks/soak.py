@@ -29,9 +29,10 @@ import psutil
 
 from benchmarks.faulty import STALL_S, FaultyModel, FaultySink, FaultySource, Plan
 from edge import command
+from edge.arguments import number_above, whole_from
 from edge.dehazer import Dehazer
 from edge.errors import EdgeError
-from edge.pictures import whole_file
+from edge.files import write_whole
 from edge.streams.controls import Controls
 from edge.streams.events import Events
 from edge.streams.intake import IntakeOptions
@@ -175,8 +176,10 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("--bundle", type=Path, required=True, help="what edge.export made")
-    p.add_argument("--frames", type=int, default=200_000, help="how many frames the source gives (default: 200000)")
-    p.add_argument("--fps", type=float, default=250, help="at most how many of them a second (default: 250)")
+    p.add_argument(
+        "--frames", type=whole_from(1), default=200_000, help="how many frames the source gives (default: 200000)"
+    )
+    p.add_argument("--fps", type=number_above(0), default=250, help="at most how many of them a second (default: 250)")
     p.add_argument("--out", type=Path, default=Path("out/soak.json"), help="where the figures go")
     return p
 
@@ -185,9 +188,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
 
     def keep(figures: dict[str, Any]) -> None:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(args.out) as file:
-            file.write(json.dumps(figures, indent=1).encode())
+        write_whole(args.out, json.dumps(figures, indent=1).encode())
 
     def report(figures: dict[str, Any]) -> None:
         keep(figures | {"failures": ["it was not run to its end"]})

@@ -32,8 +32,10 @@ import numpy as np
 
 import edge
 from edge import command
+from edge.arguments import whole_from
 from edge.dehazer import Dehazer
 from edge.errors import EdgeError
+from edge.files import write_whole
 from edge.haze import hazed
 from edge.scenes import landscape
 from edge.streams.controls import Controls
@@ -242,8 +244,8 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks.stream", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("--bundle", type=Path, required=True, help="what edge.export made")
-    p.add_argument("--frames", type=int, default=600, help="of each round (default: 600)")
-    p.add_argument("--rounds", type=int, default=5, help="that are taken in turns (default: 5)")
+    p.add_argument("--frames", type=whole_from(1), default=600, help="of each round (default: 600)")
+    p.add_argument("--rounds", type=whole_from(1), default=5, help="that are taken in turns (default: 5)")
     p.add_argument(
         "--video", type=Path, help="for file to file, a video of yours (default: a made one, as of a camera)"
     )
@@ -273,8 +275,7 @@ def main(argv: list[str] | None = None) -> int:
     ):
         result[name] = figures = measure()
         command.say(f"{name}: " + ", ".join(f"{key} {value:.3g}" for key, value in figures.items()))
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1), encoding="utf-8")
+    write_whole(args.out, json.dumps(result, indent=1).encode())
     print(args.out)
     return 0
 

@@ -19,6 +19,8 @@ import torch
 from torch.utils.data import Dataset
 
 from edge import command
+from edge.arguments import whole_from
+from edge.files import write_whole
 from edge.measure.machine import this_machine, versions
 from edge.measure.statistics import percentile, ratio_of_medians
 from training.config import RunConfig, parse
@@ -49,10 +51,10 @@ def parser() -> argparse.ArgumentParser:
         description="Time a training step of the full model in bfloat16 with channels_last against plain float32.",
     )
     p.add_argument("--model", default="draco-paper", help="draco-paper (default) or draco")
-    p.add_argument("--batch", type=int, default=4, metavar="N", help="pictures a step (default: 4)")
-    p.add_argument("--side", type=int, default=128, metavar="N", help="of the square pictures (default: 128)")
-    p.add_argument("--threads", type=int, default=2, metavar="N", help="(default: 2)")
-    p.add_argument("--rounds", type=int, default=15, metavar="N", help="turns of each (default: 15)")
+    p.add_argument("--batch", type=whole_from(1), default=4, metavar="N", help="pictures a step (default: 4)")
+    p.add_argument("--side", type=whole_from(1), default=128, metavar="N", help="of the square pictures (default: 128)")
+    p.add_argument("--threads", type=whole_from(1), default=2, metavar="N", help="(default: 2)")
+    p.add_argument("--rounds", type=whole_from(1), default=15, metavar="N", help="turns of each (default: 15)")
     p.add_argument("--out", type=Path, default=Path("out/benchmarks"), metavar="DIR", help="(default: out/benchmarks)")
     return p
 
@@ -85,9 +87,8 @@ def main(argv: list[str] | None = None) -> int:
     for kind, median_ms in result["median_ms"].items():
         print(f"  {kind}: {median_ms:.0f} ms a step")
     print(f"  ratio {ratio:.2f} [{interval.low:.2f}, {interval.high:.2f}], wanted at most {WANTED}")
-    args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / f"training_step_{args.model}.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(result, indent=2) + "\n").encode())
     print(path)
     return 0
 

@@ -26,10 +26,13 @@ import numpy as np
 
 import targets
 from edge import command
+from edge.arguments import number_from, whole_from
 from edge.bundle import Bundle
 from edge.dehazer import Dehazer
 from edge.errors import EdgeError
-from edge.export import SHIPPED, assembled
+from edge.exporting.assembly import assembled
+from edge.exporting.models import SHIPPED
+from edge.files import write_whole
 from edge.haze import hazed
 from edge.measure.pairs import find_pairs
 from edge.measure.quality import psnr_db
@@ -69,10 +72,14 @@ def parser() -> argparse.ArgumentParser:
     )
     p.add_argument("--bundle", type=Path, metavar="BUNDLE", help="(default: the shipped model for OpenVINO in INT8)")
     p.add_argument("--data", type=Path, metavar="DIR", help="pairs to pan over (default: drawn scenes)")
-    p.add_argument("--scenes", type=int, default=6, metavar="N", help="how many (default: 6)")
-    p.add_argument("--frames", type=int, default=40, metavar="N", help="of each scene (default: 40)")
-    p.add_argument("--noise", type=float, default=3.0, metavar="LEVELS", help="its deviation (default: 3 grey levels)")
-    p.add_argument("--smooth", type=float, default=0.2, metavar="SECONDS", help="at 30 frames a second (default: 0.2)")
+    p.add_argument("--scenes", type=whole_from(1), default=6, metavar="N", help="how many (default: 6)")
+    p.add_argument("--frames", type=whole_from(1), default=40, metavar="N", help="of each scene (default: 40)")
+    p.add_argument(
+        "--noise", type=number_from(0), default=3.0, metavar="LEVELS", help="its deviation (default: 3 grey levels)"
+    )
+    p.add_argument(
+        "--smooth", type=number_from(0), default=0.2, metavar="SECONDS", help="at 30 frames a second (default: 0.2)"
+    )
     p.add_argument("--out", type=Path, default=Path("out/benchmarks"), metavar="DIR", help="(default: out/benchmarks)")
     return p
 
@@ -99,9 +106,8 @@ def main(argv: list[str] | None = None) -> int:
         "Both are shares of the same frame by frame. Flicker: mean absolute change of the output along the motion, "
         "less the input's; change: of the output alone, nothing subtracted."
     )
-    args.out.mkdir(parents=True, exist_ok=True)
     path = args.out / "video.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_whole(path, (json.dumps(result, indent=2) + "\n").encode())
     print(path)
     return 0
 

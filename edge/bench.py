@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import re
 import shlex
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge import command
+from edge.arguments import frame_size, number_above, whole_from
 
 if TYPE_CHECKING:
     from edge.measure.gallery import Gallery
@@ -43,14 +43,23 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--data", metavar="DIR", help="pairs to score on: hazy/ and clear/ (or gt/) in it")
     p.add_argument("--quick", action="store_true", help="a short run, good for a look, not for a table")
     p.add_argument("--compare", action="store_true", help="bundles take turns in one run, and ratios are given")
-    p.add_argument("--sustained", type=_minutes, metavar="MIN", help="then run on for MIN minutes: heat, clock, rate")
+    p.add_argument(
+        "--sustained",
+        type=number_above(0, 24 * 60),
+        metavar="MIN",
+        help="then run on for MIN minutes: heat, clock, rate",
+    )
     p.add_argument(
         "--resume",
         action="store_true",
         help="leave out what --out already has of this very call, and go on with a --sustained run that was cut",
     )
-    p.add_argument("--size", type=_size, default=(640, 480), metavar="WxH", help="of the frames (default: 640x480)")
-    p.add_argument("--threads", type=_count, metavar="N", help="processor threads (default: the target's choice)")
+    p.add_argument(
+        "--size", type=frame_size, default=(640, 480), metavar="WxH", help="of the frames (default: 640x480)"
+    )
+    p.add_argument(
+        "--threads", type=whole_from(1), metavar="N", help="processor threads (default: the target's choice)"
+    )
     p.add_argument("--device", default="auto", help="as edge.doctor lists them (default: auto, the best that is here)")
     p.add_argument("--board", metavar="NAME", help="what to call this machine (default: its own name)")
     p.add_argument("--out", type=Path, default=Path("measurements"), metavar="DIR", help="(default: measurements)")
@@ -196,29 +205,6 @@ def show_share(label: str) -> Callable[[float], None]:
             print(f"\r\033[K{label} {share:.0%}\r" if share < 1 else "\r\033[K", end="", file=sys.stderr, flush=True)
 
     return show
-
-
-def _size(text: str) -> tuple[int, int]:
-    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text)
-    if not match or not all(1 <= int(n) <= 16384 for n in match.groups()):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 640x480")
-    return int(match[1]), int(match[2])
-
-
-def _minutes(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0
-    if not 0 < value <= 24 * 60:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes above 0")
-    return value
-
-
-def _count(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1")
-    return int(text)
 
 
 if __name__ == "__main__":

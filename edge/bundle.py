@@ -24,6 +24,7 @@ from typing import Annotated, Any, Literal, TypedDict
 
 from edge import typed
 from edge.errors import BundleError
+from edge.files import sync_folder, whole_file
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -61,7 +62,7 @@ class Input(_Size, total=False):
 
 
 class Accuracy(TypedDict, total=False):
-    """What export measured against the float checkpoint: see `edge.fidelity`."""
+    """What export measured against the float checkpoint: see `edge.exporting.fidelity`."""
 
     data: str
     pictures: int
@@ -315,19 +316,13 @@ def write_bundle(destination: str | Path, manifest: Manifest, files: Mapping[str
     destination = free_place(destination)
     bundle = Bundle.assemble(manifest, files, destination)
     contents = {**files, MANIFEST: bundle.manifest.to_bytes(), SEAL: bundle.digest.encode() + b"\n"}
-    as_zip = destination.suffix == ".zip"
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
-        try:
-            whole = beside / "bundle"
-            _write_zip(whole, contents) if as_zip else _write_folder(whole, contents)
-            if not as_zip and destination.exists():
-                os.rename(destination, beside / "old")
-            os.replace(whole, destination)
-            _sync(destination.parent)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+        if destination.suffix == ".zip":
+            _write_zip(destination, contents)
+        else:
+            _write_folder(destination, contents)
+        sync_folder(destination.parent)
     except OSError as error:
         raise BundleError(f"cannot write {destination}: {error.strerror or error}") from error
     return destination
@@ -350,46 +345,43 @@ def write_signature(path: Path, signature: bytes) -> None:
         BundleError: it cannot be written.
     """
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as beside:
-            if path.is_file():
-                _write_zip(Path(beside, "bundle"), {**_zip_contents(path), SIGNATURE: signature})
-                os.replace(Path(beside, "bundle"), path)
-                _sync(path.parent)
-            else:
-                _write_folder(Path(beside, "bundle"), {SIGNATURE: signature})
-                os.replace(Path(beside, "bundle", SIGNATURE), path / SIGNATURE)
-                _sync(path)
+        if path.is_file():
+            _write_zip(path, {**_zip_contents(path), SIGNATURE: signature})
+            sync_folder(path.parent)
+        else:
+            with whole_file(path / SIGNATURE, beside=path.parent) as file:  # in the folder it would be a stray file
+                file.write(signature)
+            sync_folder(path)
     except OSError as error:
         raise BundleError(f"cannot write the signature of {path}: {error.strerror or error}") from error
 
 
-def _write_folder(folder: Path, contents: Mapping[str, bytes]) -> None:
-    for name, content in contents.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "wb") as file:
-            file.write(content)
-            os.fsync(file.fileno())
-    folder.chmod(0o755)
-    _sync(folder)
-
-
-def _write_zip(path: Path, contents: Mapping[str, bytes]) -> None:
-    with open(path, "wb") as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name in sorted(contents):
-                entry = zipfile.ZipInfo(name)  # the zip epoch for a time: same contents, same bytes
-                entry.external_attr = 0o644 << 16
-                archive.writestr(entry, contents[name], zipfile.ZIP_DEFLATED)
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
+def _write_folder(destination: Path, contents: Mapping[str, bytes]) -> None:
+    """Written beside its place and renamed; an older folder is moved out of the way just before."""
+    beside = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
     try:
-        os.fsync(handle)
+        whole = beside / "bundle"
+        for name, content in contents.items():
+            path = whole / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "wb") as file:
+                file.write(content)
+                os.fsync(file.fileno())
+        whole.chmod(0o755)
+        sync_folder(whole)
+        if destination.exists():
+            os.rename(destination, beside / "old")
+        os.replace(whole, destination)
     finally:
-        os.close(handle)
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _write_zip(destination: Path, contents: Mapping[str, bytes]) -> None:
+    with whole_file(destination) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in sorted(contents):
+            entry = zipfile.ZipInfo(name)  # the zip epoch for a time: same contents, same bytes
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, contents[name], zipfile.ZIP_DEFLATED)
 
 
 def _folder_contents(path: Path) -> dict[str, bytes]:

@@ -1,7 +1,7 @@
 """What every command shares: exit status, one-line errors, progress, lazy imports.
 
 Exit status: 0 done (the last line of standard output is the path of what was made), 1 could not be done,
-2 wrong call, 130 interrupted.
+2 wrong call (argparse's refusals, and `WrongCall`), 130 interrupted.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import ModuleType
 from typing import NoReturn, TypeVar
 
-from edge.errors import EdgeError, MissingPackage
+from edge.errors import EdgeError, MissingPackage, WrongCall
 
 Item = TypeVar("Item")
 
@@ -27,13 +27,18 @@ def run(main: Callable[[list[str] | None], int | None], argv: list[str] | None =
         return main(argv) or 0
     except EdgeError as error:
         print(f"{name}: {error}", file=sys.stderr)
-        return 1
+        return exit_status(error)
     except KeyboardInterrupt:
         print(f"{name}: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
         sys.stderr.close()
         return 1
+
+
+def exit_status(error: EdgeError) -> int:
+    """The exit status that a command ends with for this error: 1 or 2."""
+    return 2 if isinstance(error, WrongCall) else 1
 
 
 def leave(status: int) -> NoReturn:

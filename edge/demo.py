@@ -96,7 +96,7 @@ def _is_current(path: Path) -> bool:
     from edge import __version__
     from edge.bundle import Bundle
     from edge.errors import BundleError
-    from edge.export import SHIPPED
+    from edge.exporting.models import SHIPPED
     from targets.source import SourceModel
 
     try:

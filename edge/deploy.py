@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge import command
+from edge.arguments import whole_from
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
@@ -43,7 +44,9 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("what", nargs="+", metavar="BUNDLE HOST:DIR", help="what to bring where; --rollback takes HOST:DIR")
     p.add_argument("--rollback", action="store_true", help="make the release before the live one live again")
     p.add_argument("--require-signature", type=Path, metavar="PUBLIC_KEY", help="here and there, only if it is signed")
-    p.add_argument("--keep", type=int, default=3, metavar="N", help="releases to keep on the board (default: 3)")
+    p.add_argument(
+        "--keep", type=whole_from(1), default=3, metavar="N", help="releases to keep on the board (default: 3)"
+    )
     p.add_argument("--device", default="auto", help="of the board, to replay golden frames on (default: auto)")
     p.add_argument(
         "--python", default="", metavar="PATH", help="the board's Python that has draco-edge (default: found)"
@@ -63,8 +66,6 @@ def main(argv: list[str] | None = None) -> int:
     args = p.parse_intermixed_args(argv)  # options may stand between BUNDLE and HOST:DIR
     if len(args.what) != (1 if args.rollback else 2):
         p.error("--rollback takes HOST:DIR" if args.rollback else "give a BUNDLE and a HOST:DIR")
-    if args.keep < 1:
-        raise EdgeError(f"--keep must be 1 or more, not {args.keep}")
     from edge.deployment.service import run_words
     from edge.deployment.ssh import Board, Destination
 

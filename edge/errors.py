@@ -5,6 +5,10 @@ class EdgeError(Exception):
     """Something that could not be done; commands print it as one line and end with exit status 1."""
 
 
+class WrongCall(EdgeError):
+    """Arguments that no machine could do anything with, by themselves or together; exit status 2."""
+
+
 class BundleError(EdgeError):
     """A bundle that is missing, incomplete, altered, or made for something else."""
 

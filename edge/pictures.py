@@ -7,19 +7,17 @@ grey, its colour profile, its EXIF and XMP) for writing. A truncated file is ref
 from __future__ import annotations
 
 import io
-import os
-import secrets
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge import exif, metadata
 from edge.errors import PictureError
+from edge.files import whole_file
 from edge.metadata import NO_METADATA, Metadata
 
 if TYPE_CHECKING:
@@ -138,7 +136,8 @@ def write_picture(
         tell: called with a sentence for each part of its EXIF and XMP that is not in the file, once that is written.
 
     Raises:
-        PictureError: a format that is not written, or the file cannot be written (full disk, no permission, ...).
+        PictureError: a format that is not written, or the file cannot be written (full disk, no permission, ...);
+            then its cause is the OSError.
     """
     from PIL import Image
 
@@ -162,40 +161,13 @@ def write_picture(
         with whole_file(path) as file:
             image.save(file, kind, **options)
             metadata.complete(file, kind, known)
-    except OSError as error:
-        if error.errno is not None:
-            raise
-        raise PictureError(f"cannot write {path}: {_reason(error)}") from error
-    except (ValueError, MemoryError) as error:
-        raise PictureError(f"cannot write {path}: {_reason(error)}") from error
+    except (OSError, ValueError, MemoryError) as error:
+        told = error.strerror if isinstance(error, OSError) and error.errno is not None else _reason(error)
+        raise PictureError(f"cannot write {path}: {told}") from error
     if tell is not None:
         for what in known.lost:
             tell(f"{path} is without {what}")
     return path
-
-
-@contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A binary file to write, which appears at `path` only when the block ends well.
-
-    Raises:
-        PictureError: it cannot be written; the cause is the OSError.
-    """
-    beside = path.with_name(f".{secrets.token_hex(8)}.part")  # short: a name has 255 bytes, and path may need them
-    try:
-        try:
-            with open(beside, "w+b") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(beside, path)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        if error.errno is None:
-            raise
-        raise PictureError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _to_rgb(image: Image.Image) -> tuple[np.ndarray, Aside]:

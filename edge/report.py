@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from edge import command
+from edge.arguments import number_above, number_from
 from edge.errors import EdgeError
 
 EXAMPLES = """\
@@ -33,8 +34,8 @@ def parser() -> argparse.ArgumentParser:
         "places", nargs="*", type=Path, metavar="DIR", help="folders or files of measurements (default: measurements)"
     )
     p.add_argument("--out", type=Path, default=Path("report"), metavar="DIR", help="(default: report)")
-    p.add_argument("--budget", type=_positive, metavar="MS", help="milliseconds for a frame, at p90")
-    p.add_argument("--min-psnr", type=float, metavar="DB", help="no less than this PSNR")
+    p.add_argument("--budget", type=number_above(0), metavar="MS", help="milliseconds for a frame, at p90")
+    p.add_argument("--min-psnr", type=number_from(0), metavar="DB", help="no less than this PSNR")
     p.add_argument(
         "--fail-if",
         action="append",
@@ -89,25 +90,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _write(path: Path, text: str) -> Path:
-    from edge.pictures import whole_file
+    from edge.files import write_whole
 
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EdgeError(f"cannot make {path.parent}: {error.strerror}") from error
-    with whole_file(path) as file:
-        file.write(text.encode())
+    write_whole(path, text.encode())
     return path
-
-
-def _positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
-    return value
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import stat
 import time
@@ -11,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge import command
+from edge.arguments import number_above, number_from, whole_from
 from edge.errors import EdgeError
+from edge.streams.limits import FASTEST_FPS, LONGEST_SMOOTHING_S, SLOWEST_FPS, STRONGEST
 
 if TYPE_CHECKING:
     from edge.bundle import Bundle
@@ -72,17 +73,23 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--source", required=True, metavar="SOURCE", help="where frames come from, see below")
     p.add_argument("--sink", action="append", metavar="SINK", help="where clear frames go, see below (default: none:)")
     p.add_argument("--device", default="auto", help="where the model runs, as edge.doctor lists it (default: auto)")
-    p.add_argument("--threads", type=int, metavar="N", help="processor threads (default: the target's choice)")
+    p.add_argument(
+        "--threads", type=whole_from(1), metavar="N", help="processor threads (default: the target's choice)"
+    )
     p.add_argument(
         "--require-signature", type=Path, metavar="PUBLIC_KEY", help="run only a bundle that this key's owner signed"
     )
     look = p.add_argument_group("picture")
     look.add_argument(
-        "--strength", type=float, default=1.0, metavar="S", help="how much haze to remove, 0 to 1.5 (default: 1)"
+        "--strength",
+        type=number_from(0, STRONGEST),
+        default=1.0,
+        metavar="S",
+        help="how much haze to remove, 0 to 1.5 (default: 1)",
     )
     look.add_argument(
         "--smooth",
-        type=float,
+        type=number_from(0, LONGEST_SMOOTHING_S),
         metavar="SECONDS",
         help="average the model's answer over this time, and enlarge noise less; 0 for not at all (default: 0.2 for "
         "video, 0 for pictures)",
@@ -90,17 +97,22 @@ def parser() -> argparse.ArgumentParser:
     look.add_argument("--auto", action="store_true", help="let the model rest while the air is clear")
     pace = p.add_argument_group("pace")
     pace.add_argument(
-        "--fps", type=float, metavar="N", help="ask a camera for this rate; keep at most so many frames a second"
+        "--fps",
+        type=number_from(SLOWEST_FPS, FASTEST_FPS),
+        metavar="N",
+        help="ask a camera for this rate; keep at most so many frames a second",
     )
-    pace.add_argument("--max-latency", type=float, metavar="MS", help="drop frames of a live source older than this")
+    pace.add_argument(
+        "--max-latency", type=number_above(0), metavar="MS", help="drop frames of a live source older than this"
+    )
     pace.add_argument("--realtime", action="store_true", help="play a file at its own speed")
-    pace.add_argument("--frames", type=int, metavar="N", help="end after so many frames of the source")
+    pace.add_argument("--frames", type=whole_from(1), metavar="N", help="end after so many frames of the source")
     faults = p.add_argument_group("faults")
     faults.add_argument("--wait", action="store_true", help="wait for a camera or stream that is not there yet")
     faults.add_argument("--no-reconnect", action="store_true", help="end when a live source is lost")
     faults.add_argument(
         "--stall",
-        type=float,
+        type=number_above(0),
         default=5.0,
         metavar="SECONDS",
         help="open a live source again that is silent so long (5)",
@@ -127,7 +139,7 @@ def main(argv: list[str] | None = None) -> int:
         return _main(args)
     except EdgeError as error:
         Events(as_json=True)("failed", "error", str(error), fault=type(error).__name__)
-        return 1
+        return command.exit_status(error)
 
 
 def _main(args: argparse.Namespace) -> int:
@@ -135,7 +147,6 @@ def _main(args: argparse.Namespace) -> int:
 
     source = parse_source(args.source)
     sinks = [parse_sink(text) for text in args.sink or ["none:"]]
-    check_numbers(args)
     _keep_originals(source, sinks)
     return _run(args, source, sinks)
 
@@ -233,17 +244,6 @@ def _name_each(what: str, lines: list[str]) -> None:
         command.say(f"{what}: {line}")
     if len(lines) > 20:
         command.say(f"{what}: {len(lines) - 20} more")
-
-
-def check_numbers(args: argparse.Namespace) -> None:
-    """
-    Raises:
-        EdgeError: an option that has to be a number greater than 0 is not.
-    """
-    for name in ("max_latency", "frames", "stall"):
-        value = getattr(args, name)
-        if value is not None and not 0 < value < math.inf:
-            raise EdgeError(f"--{name.replace('_', '-')} must be a number greater than 0, not {value:g}")
 
 
 def _keep_originals(source: Spec, sinks: list[Spec]) -> None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from edge import command
 from edge.errors import EdgeError
+from edge.files import write_whole
 from training import train
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _objective(config: RunConfig, folder: Path, teachers: Sequence[Path]) -> Objective:
     from quantization.objective import DistillationObjective
-    from training.checkpoint import read_checkpoint, write_whole
+    from training.checkpoint import read_checkpoint
     from training.trainer import RESUME
 
     note, goes_on = folder / TEACHERS, (folder / RESUME).is_file()

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge import command
+from edge.arguments import number_above, whole_from
 from edge.errors import EdgeError
+from edge.files import write_whole
 from training import train
 
 if TYPE_CHECKING:
@@ -45,8 +47,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--model", type=Path, metavar="FILE", help="the float checkpoint (.safetensors)")
     made.add_argument("--config", type=Path, metavar="FILE", help="another configuration than the checkpoint's own run")
     made.add_argument("--data", type=Path, metavar="DIR", help="what its folders are relative to (default: here)")
-    made.add_argument("--steps", type=int, metavar="N", help="(default: 1000)")
-    made.add_argument("--learning-rate", type=float, metavar="R", help="(default: 1e-4)")
+    made.add_argument("--steps", type=whole_from(1), metavar="N", help="(default: 1000)")
+    made.add_argument("--learning-rate", type=number_above(0, 1), metavar="R", help="(default: 1e-4)")
     made.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/NAME-int8)")
     made.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in this folder")
     return made
@@ -62,8 +64,6 @@ def main(argv: list[str] | None = None) -> int:
         parser().error("--resume goes on with the run's own --steps and --learning-rate; leave them away")
     steps = STEPS if arguments.steps is None else arguments.steps
     learning_rate = LEARNING_RATE if arguments.learning_rate is None else arguments.learning_rate
-    if steps < 1 or not 0 < learning_rate < 1:
-        parser().error("--steps is 1 or more, and --learning-rate lies between 0 and 1")
     for module in ("torch", "onnx", "onnxscript"):
         command.require(module, "train")
     from training.occupied import occupied
@@ -83,7 +83,7 @@ def main(argv: list[str] | None = None) -> int:
         data = train.data_folder(arguments.data, folder, resume is not None)
         trainer = Trainer(config, folder, data, objective=objective(config, model), command=NAME, resume=resume)
         if trainer.fabric.is_global_zero:
-            from training.checkpoint import read_checkpoint, write_whole
+            from training.checkpoint import read_checkpoint
 
             command.say(f"fine-tuning {model.name} for INT8: {trainer.describe()}")
             write_whole(folder / NOTE, os.fsencode(f"{read_checkpoint(model).sha256}  {model}\n"))

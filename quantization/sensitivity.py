@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import targets
-from edge import command, export
-from edge.errors import EdgeError
-from edge.pictures import whole_file
+from edge import command
+from edge.arguments import frame_size, whole_from
+from edge.errors import WrongCall
+from edge.exporting.models import SHIPPED
+from edge.files import write_whole
 
 if TYPE_CHECKING:
     from quantization.control import LayerLoss
@@ -42,15 +44,15 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument(
         "--model",
         default="edge",
-        metavar="|".join((*export.SHIPPED, "PATH")),
+        metavar="|".join((*SHIPPED, "PATH")),
         help="a shipped model, or an .onnx or .safetensors of yours",
     )
     p.add_argument(
         "--target", default="onnx", choices=targets.names(), help="whose quantizer and runtime to use (default: onnx)"
     )
-    p.add_argument("--size", type=export.frame_size, metavar="WxH", help="of a frame model's tiles (default: 640x480)")
+    p.add_argument("--size", type=frame_size, metavar="WxH", help="of a frame model's tiles (default: 640x480)")
     p.add_argument("--calibration", type=Path, metavar="DIR", help="pictures to take ranges from (default: made)")
-    p.add_argument("--pictures", type=int, default=100, metavar="N", help="how many of them (default: 100)")
+    p.add_argument("--pictures", type=whole_from(1), default=100, metavar="N", help="how many of them (default: 100)")
     p.add_argument("--data", type=Path, metavar="DIR", help="pairs to measure on (default: 24 made pairs)")
     p.add_argument("--out", type=Path, metavar="DIR", help="(default: sensitivity-MODEL-TARGET)")
     return p
@@ -58,27 +60,23 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    if args.pictures < 1:
-        raise EdgeError(f"--pictures is 1 or more, not {args.pictures}")
     target = targets.load(args.target)
     if not target.mixes_precisions:
-        raise EdgeError(f"the {args.target} target is INT8 throughout; take the ranking of --target onnx for it")
-    from quantization.calibration import folder_set, made_set
+        raise WrongCall(f"the {args.target} target is INT8 throughout; take the ranking of --target onnx for it")
+    from edge.exporting.assembly import assembled
+    from edge.exporting.models import source_model
+    from edge.exporting.pictures import calibration_set, measured_pairs
     from quantization.control import Loss, ranked
 
     with tempfile.TemporaryDirectory() as folder:
-        model = export.source_model(args.model, args.size, Path(folder))
-        card = model.card
-        make: Any = made_set if args.calibration is None else lambda *size: folder_set(args.calibration, *size)
-        pictures = make(card.width, card.height, card.kind, args.pictures)
-        pairs, data = export.measured_pairs(args.data, few=True)
-        plain = export.assembled(model, targets.load("onnx"), targets.BuildOptions("fp32"))
+        model = source_model(args.model, args.size, Path(folder))
+        pictures = calibration_set(model, args.calibration, args.pictures)
+        pairs, data = measured_pairs(args.data, few=True)
+        plain = assembled(model, targets.load("onnx"), targets.BuildOptions("fp32"))
         loss = Loss(plain, "CPU", pairs)
-        losses = ranked(
-            model, target, targets.BuildOptions("int8", pictures), loss, export.assembled, target.export_device
-        )
-    out = args.out or Path(f"sensitivity-{card.name}-{args.target}")
-    _write(out, losses, {"model": card.name, "target": args.target, "data": data, "calibration": pictures.source})
+        losses = ranked(model, target, targets.BuildOptions("int8", pictures), loss, assembled, target.export_device)
+    out = args.out or Path(f"sensitivity-{model.card.name}-{args.target}")
+    _write(out, losses, {"model": model.card.name, "target": args.target, "data": data, "calibration": pictures.source})
     print(table(losses[:SHOWN]))
     if len(losses) > SHOWN:
         print(f"... and {len(losses) - SHOWN} more in {out / 'sensitivity.json'}")
@@ -126,13 +124,8 @@ def _write(out: Path, losses: Sequence[LayerLoss], about: dict[str, Any]) -> Non
         command.say("no plot: pip install 'draco-edge[report]' brings altair and vl-convert-python")
     else:
         contents["sensitivity.svg"] = picture
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EdgeError(f"cannot write {out}: {error.strerror or error}") from error
     for name, content in contents.items():
-        with whole_file(out / name) as file:
-            file.write(content.encode())
+        write_whole(out / name, content.encode())
 
 
 if __name__ == "__main__":

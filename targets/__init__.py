@@ -227,6 +227,11 @@ def load(name: str) -> Target:
                 raise EdgeError(f"target {name} of {entry.value} does not load: {error}") from error
             if not isinstance(target, Target):
                 raise EdgeError(f"target {name} of {entry.value} is not derived from targets.Target")
+            if target.name != name:  # bundles name it so, and would not find it again
+                raise EdgeError(
+                    f"target {name} of {entry.value} calls itself {target.name!r}: its package has to give the entry "
+                    "point and the target one name"
+                )
             return target
     raise EdgeError(f"there is no target {name!r}: choose one of {', '.join(names())}")
 

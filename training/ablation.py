@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge import command
-from edge.errors import EdgeError
+from edge.arguments import whole_from
+from edge.errors import EdgeError, WrongCall
+from edge.files import write_whole
 from training import train
 
 if TYPE_CHECKING:
@@ -73,20 +75,13 @@ def parser(study: Study, description: str, examples: str) -> argparse.ArgumentPa
         "--config", type=Path, default=study.recipe, metavar="FILE", help=f"(default: {_shown(study.recipe)})"
     )
     made.add_argument("--only", nargs="+", metavar="NAME", help=f"some of: {', '.join(study.variants)}")
-    made.add_argument("--seeds", type=whole_number, default=SEEDS, metavar="N", help=f"(default: {SEEDS})")
+    made.add_argument("--seeds", type=whole_from(1), default=SEEDS, metavar="N", help=f"(default: {SEEDS})")
     made.add_argument(
-        "--steps", type=whole_number, metavar="N", help="of each training, instead of the configuration's"
+        "--steps", type=whole_from(1), metavar="N", help="of each training, instead of the configuration's"
     )
     made.add_argument("--runs", type=Path, default=runs, metavar="DIR", help=f"(default: {runs})")
     made.add_argument("--out", type=Path, metavar="FILE", help=f"(default for the whole table: {study.out})")
     return made
-
-
-def whole_number(text: str) -> int:
-    """Of seeds or steps, as an option's value."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -102,7 +97,6 @@ def run(study: Study, made: argparse.ArgumentParser, argv: list[str] | None) -> 
     """
     arguments = made.parse_args(argv)
     command.require("torch", "train")
-    from training.checkpoint import write_whole
     from training.config import read_config
     from training.models import nearest
     from training.places import kept_pairs
@@ -111,7 +105,7 @@ def run(study: Study, made: argparse.ArgumentParser, argv: list[str] | None) -> 
 
     for name in arguments.only or ():
         if name not in study.variants:
-            raise EdgeError(f"there is no variant {name!r}{nearest(name, study.variants)}")
+            raise WrongCall(f"there is no variant {name!r}{nearest(name, study.variants)}")
     whole = (arguments.only, arguments.steps, arguments.seeds, arguments.config) == (None, None, SEEDS, study.recipe)
     if arguments.out is None and not whole:
         made.error(f"{study.out} holds the whole table; say with --out where this other one goes")

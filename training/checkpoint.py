@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +19,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from edge.errors import EdgeError
+from edge.files import write_whole
 from training import models
 
 FORMAT = "draco-edge-checkpoint/1"
@@ -108,7 +107,7 @@ def save_checkpoint(
         "provenance": json.dumps(dict(provenance or {}), sort_keys=True),
     }
     state = {name: _stored(tensor, dtype) for name, tensor in module.state_dict().items()}
-    write_whole(path, tensors_to_bytes(state, metadata))
+    write_whole(path, tensors_to_bytes(state, metadata), CheckpointError)
     return Path(path)
 
 
@@ -177,34 +176,6 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             f"{path} is not a whole .safetensors file ({str(error).splitlines()[0]}); it was cut short or is of "
             "another kind: take another copy"
         ) from None
-
-
-def write_whole(path: str | Path, content: bytes) -> None:
-    """Write a file beside its place, bring it to the disk, and rename it.
-
-    Raises:
-        CheckpointError: it cannot be written; what was there before is still there.
-    """
-    path = Path(path)
-    beside = None
-    if os.path.exists(path) and not path.is_file():
-        raise CheckpointError(f"cannot write {path}: it is {'a folder' if path.is_dir() else 'no plain file'}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, beside = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with open(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(beside).chmod(0o644)
-        Path(beside).replace(path)
-        beside = None
-    except OSError as error:
-        kept = "; the file that was there before is untouched" if os.path.exists(path) else ""
-        raise CheckpointError(f"cannot write {path}: {error.strerror or error}{kept}") from None
-    finally:
-        if beside is not None:
-            Path(beside).unlink(missing_ok=True)
 
 
 def _run(provenance: Any) -> Any:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from edge import command
-from edge.errors import EdgeError
+from edge.errors import EdgeError, WrongCall
 
 EXAMPLES = """\
 examples:
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     from training.checkpoint import read_checkpoint, save_checkpoint
 
     if len(arguments.checkpoints) < 2:
-        raise EdgeError("a committee is of two checkpoints or more; name another")
+        raise WrongCall("a committee is of two checkpoints or more; name another")
     held = [read_checkpoint(path) for path in arguments.checkpoints]
     for path, one in zip(arguments.checkpoints, held, strict=True):
         if one.model != "grid":

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge import command
+from edge.arguments import whole_from
 from edge.errors import EdgeError
+from edge.files import write_whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
         "--groups", action="store_true", help="also a row for each set, by the letters that names begin with"
     )
     made.add_argument("--only", metavar="PREFIX", default="", help="only pairs whose hazy picture's name begins so")
-    made.add_argument("--threads", type=int, metavar="N", help="processor threads")
+    made.add_argument("--threads", type=whole_from(1), metavar="N", help="processor threads")
     made.add_argument("--json", type=Path, metavar="FILE", help="scores and means, to read by machine")
     made.add_argument(
         "--strip", type=Path, metavar="FILE", help="a picture of the worst, median and best (default: beside --json)"
@@ -68,8 +70,6 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
-    if arguments.threads is not None and arguments.threads < 1:
-        parser().error(f"--threads is 1 or more, not {arguments.threads}")
     pairs = [pair for pair in _pairs(arguments.data, arguments.kept) if pair[0].name.startswith(arguments.only)]
     if not pairs:
         raise EdgeError(f"no picture in {arguments.data} has a name that begins with {arguments.only!r}")
@@ -222,8 +222,6 @@ def _check_places(places: list[Path], pairs: list[tuple[Path, Path]], checkpoint
 
 def _write(report: dict[str, Any], strip: np.ndarray, scores: Path | None, strip_place: Path | None) -> Path | None:
     import cv2
-
-    from training.checkpoint import write_whole
 
     made = None
     if strip_place:

@@ -7,7 +7,10 @@ import sys
 from pathlib import Path
 
 from edge import command
+from edge.arguments import frame_size
+from edge.files import write_whole
 
+SMALLEST_SIDE = 16  # of a frame model's input, in pixels
 EXAMPLES = """\
 examples:
   python -m training.export_onnx --checkpoint runs/edge-m/best.safetensors --out edge-m.onnx
@@ -58,7 +61,7 @@ def export_onnx(
     from edge import coefficients
     from edge.errors import EdgeError
     from targets.source import METADATA_KEY, ModelCard
-    from training.checkpoint import parameter_count, read_checkpoint, write_whole
+    from training.checkpoint import CheckpointError, parameter_count, read_checkpoint
     from training.cost import multiply_accumulates
     from training.models import GridModel
     from training.tracing import Predict, traced
@@ -95,18 +98,15 @@ def export_onnx(
     entry = proto.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, card.to_json()
     onnx.checker.check_model(proto)
-    write_whole(out, proto.SerializeToString(deterministic=True))
+    write_whole(out, proto.SerializeToString(deterministic=True), CheckpointError)
     return Path(out)
 
 
 def _size(text: str) -> tuple[int, int]:
-    try:
-        width, height = (int(part) for part in text.lower().split("x"))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size like 640x480") from None
-    if width < 16 or height < 16:
-        raise argparse.ArgumentTypeError(f"{text} is too small; 16x16 is the least")
-    return width, height
+    size = frame_size(text)
+    if min(size) < SMALLEST_SIDE:
+        raise argparse.ArgumentTypeError(f"{text} is too small; {SMALLEST_SIDE}x{SMALLEST_SIDE} is the least")
+    return size
 
 
 if __name__ == "__main__":

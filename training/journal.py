@@ -12,8 +12,9 @@ from typing import TextIO
 import numpy as np
 
 from edge import command
-from training.board import Board
-from training.checkpoint import CheckpointError, write_whole
+from edge.files import write_whole
+from training.checkpoint import CheckpointError
+from training.tensorboard_log import TensorBoardLog
 
 TRAINING, VALIDATION = "log.csv", "validation.csv"
 
@@ -34,21 +35,21 @@ class Journal:
         self.folder = folder
         _drop_after(folder / TRAINING, step)
         _drop_after(folder / VALIDATION, validated)
-        self._board = Board(folder / "tensorboard", step)
+        self._tensorboard = TensorBoardLog(folder / "tensorboard", step)
         self._terminal = sys.stderr.isatty()
 
     def training(self, step: int, figures: Mapping[str, float]) -> None:
         _append(self.folder / TRAINING, {"step": step, **figures})
         for name, value in figures.items():
-            self._board.scalar(f"training/{name}", value, step)
+            self._tensorboard.scalar(f"training/{name}", value, step)
 
     def validation(self, step: int, folder: str, figures: Mapping[str, float], strip: np.ndarray | None) -> None:
         """One folder's scores, and a strip of pictures, uint8 RGB (H, W, 3)."""
         _append(self.folder / VALIDATION, {"step": step, "folder": folder, **figures})
         for name, value in figures.items():
-            self._board.scalar(f"validation/{folder}/{name}", value, step)
+            self._tensorboard.scalar(f"validation/{folder}/{name}", value, step)
         if strip is not None:
-            self._board.image(f"validation/{folder}", strip, step)
+            self._tensorboard.image(f"validation/{folder}", strip, step)
 
     def line(self, text: str) -> None:
         """The line of progress: written over itself on a terminal, nowhere else."""
@@ -63,7 +64,7 @@ class Journal:
 
     def close(self) -> None:
         self.line("")
-        self._board.close()
+        self._tensorboard.close()
 
 
 def duration(seconds: float) -> str:
@@ -90,7 +91,7 @@ def _append(path: Path, row: Mapping[str, object]) -> None:
         writer = _table(table, [*columns, *new])
         writer.writeheader()
         writer.writerows(rows)
-        write_whole(path, table.getvalue().encode())
+        write_whole(path, table.getvalue().encode(), CheckpointError)
     except OSError as error:
         raise CheckpointError(f"cannot write {path}: {error.strerror or error}") from None
 
@@ -108,4 +109,4 @@ def _drop_after(path: Path, step: int) -> None:
         kept = [row for row in rows if row.endswith("\n") and int(row.split(",")[0]) <= step]
     except (OSError, ValueError) as error:
         raise CheckpointError(f"cannot go on with {path} ({error}); mend it or move it away") from None
-    write_whole(path, "".join([header, *kept] if header.endswith("\n") else []).encode())
+    write_whole(path, "".join([header, *kept] if header.endswith("\n") else []).encode(), CheckpointError)

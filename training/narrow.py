@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge import command
+from edge.arguments import whole_from
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
@@ -45,14 +46,14 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--config", type=Path, required=True, metavar="FILE", help="of the narrower one's training")
     made.add_argument("--data", type=Path, default=Path(), metavar="DIR", help="what its folders are relative to")
     made.add_argument("--out", type=Path, required=True, metavar="FILE", help="the checkpoint to write")
-    made.add_argument("--batches", type=int, default=60, metavar="N", help="to judge channels by (default: 60)")
+    made.add_argument(
+        "--batches", type=whole_from(1), default=60, metavar="N", help="to judge channels by (default: 60)"
+    )
     return made
 
 
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
-    if arguments.batches < 1:
-        parser().error(f"--batches is 1 or more, not {arguments.batches}")
     command.require("torch", "train")
     from training.checkpoint import read_checkpoint, save_checkpoint
     from training.config import read_config

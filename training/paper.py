@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge import command
+from edge.arguments import whole_from
+from edge.files import write_whole
 from training import train
-from training.ablation import whole_number
 
 CONFIG = Path(__file__).parent / "configs" / "paper.toml"
 EXAMPLES = """\
@@ -49,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
         "--config", type=Path, default=CONFIG, metavar="FILE", help="(default: training/configs/paper.toml)"
     )
     made.add_argument(
-        "--steps", type=whole_number, metavar="N", help="of each training, instead of the configuration's"
+        "--steps", type=whole_from(1), metavar="N", help="of each training, instead of the configuration's"
     )
     made.add_argument("--runs", type=Path, default=Path("runs/paper"), metavar="DIR", help="(default: runs/paper)")
     made.add_argument("--out", type=Path, default=Path("out/paper.md"), metavar="FILE", help="(default: out/paper.md)")
@@ -59,7 +60,6 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     command.require("torch", "train")
-    from training.checkpoint import write_whole
     from training.config import read_config
     from training.import_published import import_published
     from training.places import kept_pairs

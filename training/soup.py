@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge import command
-from edge.errors import EdgeError
+from edge.errors import EdgeError, WrongCall
 
 if TYPE_CHECKING:
     import torch
@@ -51,9 +51,9 @@ def main(argv: list[str] | None = None) -> int:
 
     shares = arguments.shares or [1.0] * len(arguments.checkpoints)
     if len(arguments.checkpoints) < 2:
-        raise EdgeError("an average is of two checkpoints or more; name another")
+        raise WrongCall("an average is of two checkpoints or more; name another")
     if len(shares) != len(arguments.checkpoints) or min(shares) < 0 or not 0 < sum(shares) < math.inf:
-        raise EdgeError(f"--shares takes {len(arguments.checkpoints)} numbers, none below 0 and not all of them 0")
+        raise WrongCall(f"--shares takes {len(arguments.checkpoints)} numbers, none below 0 and not all of them 0")
     held = [read_checkpoint(path) for path in arguments.checkpoints]
     model, *_ = [one.build() for one in held]  # each is told by its own name where it does not fit its model
     model.load_state_dict(mean_weights(held, shares))

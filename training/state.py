@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from training.checkpoint import CheckpointError, read_tensors, tensors_to_bytes, write_whole
+from edge.files import write_whole
+from training.checkpoint import CheckpointError, read_tensors, tensors_to_bytes
 from training.config import RunConfig
 
 FORMAT = "draco-edge-resume/1"
@@ -82,7 +83,7 @@ def save_resume(
         "progress": json.dumps(asdict(progress)),
         "scaler": json.dumps(scaler),
     }
-    write_whole(path, tensors_to_bytes(tensors, metadata))
+    write_whole(path, tensors_to_bytes(tensors, metadata), CheckpointError)
 
 
 def read_resume(path: Path) -> Resume:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge import command
+from edge.arguments import whole_from
 from edge.errors import EdgeError
+from edge.files import write_whole
 
 if TYPE_CHECKING:
     from training.config import RunConfig
@@ -54,7 +56,12 @@ def add_run_options(made: argparse.ArgumentParser) -> None:
         "--data", type=Path, metavar="DIR", help="what the configuration's folders are relative to (default: here)"
     )
     made.add_argument("--out", type=Path, metavar="DIR", help="the run's folder (default: runs/NAME)")
-    made.add_argument("--seed", type=int, metavar="N", help="of all that is drawn (default: the configuration's)")
+    made.add_argument(
+        "--seed",
+        type=whole_from(0, 2**32 - 1),
+        metavar="N",
+        help="of all that is drawn (default: the configuration's)",
+    )
     made.add_argument("--resume", type=Path, metavar="DIR", help="go on with the run in this folder")
 
 
@@ -137,8 +144,6 @@ def data_folder(given: Path | None, folder: Path, resuming: bool) -> Path:
 
 
 def remember_data(folder: Path, data: Path) -> None:
-    from training.checkpoint import write_whole
-
     write_whole(folder / "data.txt", os.fsencode(f"{data.resolve()}\n"))
 
 

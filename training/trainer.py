@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 
 from edge.errors import EdgeError
-from edge.export import SHIPPED
+from edge.exporting.models import SHIPPED
+from edge.files import write_whole
 from training import models, sources
 from training.average import Average
 from training.batches import Batches, Share
-from training.checkpoint import fill, parameter_count, read_checkpoint, save_checkpoint, versions, write_whole
+from training.checkpoint import fill, parameter_count, read_checkpoint, save_checkpoint, versions
 from training.config import ConfigError, RunConfig
 from training.dehazing import dehaze
 from training.journal import Journal

@@ -7,7 +7,7 @@ import contextlib
 import io
 import shlex
 
-from edge.errors import EdgeError, MissingPackage
+from edge.errors import EdgeError, MissingPackage, WrongCall
 
 NAME = "draco-edge"
 WATCHDOG_S = 20
@@ -19,18 +19,18 @@ def run_words(arguments: str) -> list[str]:
     """Arguments of edge.run behind the bundle, as a shell would split them.
 
     Raises:
-        EdgeError: they cannot be split, hold a line break, or edge.run would refuse them on any machine.
+        WrongCall: they cannot be split, hold a line break, or edge.run would refuse them on any machine.
     """
     try:
         words = shlex.split(arguments)
     except ValueError as error:
-        raise EdgeError(f"--service {arguments!r} cannot be read ({error})") from None
+        raise WrongCall(f"--service {arguments!r} cannot be read ({error})") from None
     for word in words:
         _quoted(word)  # refuses what a unit cannot hold
     try:
         _check(_parsed(words))
     except EdgeError as error:
-        raise EdgeError(f"--service: {error}") from None
+        raise WrongCall(f"--service: {error}") from None
     return words
 
 
@@ -51,7 +51,7 @@ def unit_text(python: str, folder: str, run_arguments: str, user: str, public_ke
         public_key: path on the board of the key that has to have signed the bundle.
 
     Raises:
-        EdgeError: as `run_words`.
+        WrongCall: as `run_words`.
     """
     words = run_words(run_arguments)
     networked = any("://" in word for word in words) or _parsed(words).preview is not None
@@ -143,16 +143,12 @@ def _parsed(words: list[str]) -> argparse.Namespace:
 def _check(args: argparse.Namespace) -> None:
     """
     Raises:
-        EdgeError: a number, a source or a sink that cannot be, whatever files and devices the board has.
+        EdgeError: a source or a sink that cannot be, whatever files and devices the board has.
     """
-    from edge.run import check_numbers
-    from edge.streams.controls import Controls
     from edge.streams.sinks import make_sink
     from edge.streams.sources import make_source
     from edge.streams.spec import parse_sink, parse_source
 
-    check_numbers(args)
-    Controls(args.strength, args.smooth or 0.0)
     try:
         source = parse_source(args.source)
     except EdgeError:
@@ -167,6 +163,6 @@ def _check(args: argparse.Namespace) -> None:
 def _quoted(word: str) -> str:
     """A word of ExecStart: systemd's quoting is close to the shell's, and % and $ mean something to it."""
     if "\n" in word:
-        raise EdgeError(f"--service: {word!r} holds a line break")
+        raise WrongCall(f"--service: {word!r} holds a line break")
     word = word.replace("%", "%%").replace("$", "$$").replace("\\", "\\\\")
     return '"' + word.replace('"', '\\"') + '"' if not word or set(word) & set(" \t'\";") else word

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from edge.errors import EdgeError
+from edge.errors import EdgeError, WrongCall
 
 CONNECTION_LOST = 255  # ssh's own exit status for anything that is not the remote command's
 
@@ -33,11 +33,11 @@ class Destination:
     def parse(text: str) -> Destination:
         """
         Raises:
-            EdgeError: it is not HOST:DIR.
+            WrongCall: it is not HOST:DIR.
         """
         host, colon, folder = text.partition(":")
         if not colon or not host or not folder or host.startswith("-") or "\n" in text or "\0" in text:
-            raise EdgeError(f"{text!r} is not HOST:DIR; for example pi@drone.local:~/bundles")
+            raise WrongCall(f"{text!r} is not HOST:DIR; for example pi@drone.local:~/bundles")
         return Destination(host, folder.rstrip("/") or "/")
 
 
@@ -48,16 +48,16 @@ class Board:
         ssh: the ssh program with options of the user's own, as a shell would split it.
 
     Raises:
-        EdgeError: `ssh` cannot be split, or is empty.
+        WrongCall: `ssh` cannot be split, or is empty.
     """
 
     def __init__(self, host: str, ssh: str = "ssh") -> None:
         try:
             command = shlex.split(ssh)
         except ValueError as error:
-            raise EdgeError(f"--ssh {ssh!r} cannot be read ({error}); quote it as for a shell") from None
+            raise WrongCall(f"--ssh {ssh!r} cannot be read ({error}); quote it as for a shell") from None
         if not command:
-            raise EdgeError("--ssh is empty: name the ssh program, or leave it out")
+            raise WrongCall("--ssh is empty: name the ssh program, or leave it out")
         self.host = host
         self._sockets = tempfile.TemporaryDirectory(prefix="draco-")
         share = ["-o", "ControlMaster=auto", "-o", f"ControlPath={self._sockets.name}/%C", "-o", "ControlPersist=30"]

@@ -1,6 +1,6 @@
-"""What a Raspberry Pi's firmware says of itself through ``vcgencmd``: throttling, temperature, power.
+"""What a Raspberry Pi's firmware says of itself through ``vcgencmd``: throttling, power.
 
-Source of the formats: Raspberry Pi documentation, "vcgencmd" (get_throttled's bits, measure_temp, pmic_read_adc).
+Source of the formats: Raspberry Pi documentation, "vcgencmd" (get_throttled's bits, pmic_read_adc).
 """
 
 from __future__ import annotations
@@ -31,12 +31,6 @@ def parse_throttled(text: str) -> Throttled | None:
         tuple(word for bit, word in BITS.items() if value >> bit & 1),
         tuple(word for bit, word in BITS.items() if value >> (bit + SINCE_BOOT) & 1),
     )
-
-
-def parse_temperature(text: str) -> float | None:
-    """Degrees Celsius from ``temp=48.3'C``; None where the text is something else."""
-    match = re.fullmatch(r"\s*temp=(-?[0-9.]+)'C\s*", text)
-    return float(match[1]) if match else None
 
 
 def parse_power(text: str) -> float | None:

@@ -11,6 +11,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
+from edge.files import write_whole
 from edge.measure import record
 
 FILE = Path(__file__).parent / "measurement.schema.json"
@@ -74,6 +75,6 @@ def _of(kind: Any, definitions: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    FILE.write_text(to_text(), encoding="utf-8")
+    write_whole(FILE, to_text().encode())
     print(FILE)
     sys.exit(0)

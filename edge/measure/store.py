@@ -15,6 +15,7 @@ import numpy as np
 
 from edge import command, typed
 from edge.errors import EdgeError
+from edge.files import write_whole
 from edge.measure import disagreement
 from edge.measure.record import KIND, SCHEMA, Measurement
 from edge.measure.statistics import mean_interval
@@ -56,14 +57,7 @@ def write(measurement: Measurement, path: Path) -> Path:
     Raises:
         EdgeError: it cannot be written.
     """
-    from edge.pictures import whole_file
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise EdgeError(f"cannot make {path.parent}: {error.strerror}") from error
-    with whole_file(path) as file:
-        file.write(measurement.to_json().encode())
+    write_whole(path, measurement.to_json().encode())
     return path
 
 

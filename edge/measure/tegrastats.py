@@ -1,4 +1,4 @@
-"""A line of NVIDIA's ``tegrastats``: power rails, temperatures.
+"""A line of NVIDIA's ``tegrastats``: power rails.
 
 Source of the format: NVIDIA Jetson Linux Developer Guide, "tegrastats Utility". Older releases write rails without
 the unit (``VDD_IN 6140/5510``), newer ones with it (``VDD_IN 4824mW/4824mW``); the first number is the present
@@ -11,20 +11,16 @@ import re
 from dataclasses import dataclass
 
 RAIL = re.compile(r"\b([A-Z][A-Z0-9_]*) (\d+)(?:mW)?/(\d+)(?:mW)?(?=\s|$)")
-TEMPERATURE = re.compile(r"\b([A-Za-z][A-Za-z0-9_]*)@(-?[0-9.]+)C\b")
 # One rail that all the others hang on; where it is missing (AGX modules), the rails add up.
 WHOLE_BOARD = ("VDD_IN", "POM_5V_IN")
 NOT_RAILS = ("RAM", "SWAP", "IRAM")
-# A constant on many modules, not a reading.
-NOT_TEMPERATURES = ("PMIC",)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Rails in milliwatts and sensors in degrees Celsius, by name."""
+    """Rails in milliwatts, by name."""
 
     rails_mw: dict[str, float]
-    temperatures_c: dict[str, float]
 
     @property
     def watts(self) -> float | None:
@@ -39,15 +35,7 @@ class Reading:
         """Which rail `watts` is of."""
         return next((name for name in WHOLE_BOARD if name in self.rails_mw), "sum of " + ", ".join(self.rails_mw))
 
-    @property
-    def hottest_c(self) -> float | None:
-        return max(self.temperatures_c.values(), default=None)
-
 
 def parse(line: str) -> Reading:
     """A line; whatever is not understood is passed over."""
-    return Reading(
-        {name: float(now) for name, now, _ in RAIL.findall(line) if name not in NOT_RAILS},
-        # Sensors that are switched off read -256.
-        {n: float(c) for n, c in TEMPERATURE.findall(line) if n not in NOT_TEMPERATURES and float(c) > -200},
-    )
+    return Reading({name: float(now) for name, now, _ in RAIL.findall(line) if name not in NOT_RAILS})

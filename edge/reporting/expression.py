@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from edge.errors import EdgeError
+from edge.errors import WrongCall
 
 LONGEST = 1000
 ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
@@ -37,7 +37,7 @@ COMPARISONS: dict[type, Callable[[Any, Any], bool]] = {
 Value = float | str | bool | None
 
 
-class ExpressionError(EdgeError):
+class ExpressionError(WrongCall):
     """An expression that is not of the language."""
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from edge import __version__, command
 from edge.errors import EdgeError
+from edge.files import write_whole
 from edge.measure.record import ErrorMap, PictureScore, Shown
-from edge.pictures import whole_file
 from edge.reporting import charts
 from edge.reporting.choice import Setting, Verdict, Wish, by_setting, fronts
 from edge.reporting.machine_readable import Case
@@ -223,10 +223,8 @@ def _vega() -> str:
         return kept.read_text(encoding="utf-8")
     except (OSError, UnicodeError):
         script = vl_convert.javascript_bundle()
-    with contextlib.suppress(OSError, EdgeError):  # without it the next report takes as long as this one
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        with whole_file(kept) as file:
-            file.write(script.encode())
+    with contextlib.suppress(EdgeError):  # without it the next report takes as long as this one
+        write_whole(kept, script.encode())
     return script
 
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edge.errors import EdgeError
-
-STRONGEST = 1.5
-LONGEST_SMOOTHING_S = 5.0
+from edge.streams.limits import LONGEST_SMOOTHING_S, STRONGEST
 
 
 @dataclass

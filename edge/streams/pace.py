@@ -6,10 +6,9 @@ import threading
 from fractions import Fraction
 
 from edge.errors import EdgeError
+from edge.streams.limits import FASTEST_FPS, SLOWEST_FPS
 
 JITTER = Fraction(1, 200)
-SLOWEST_FPS, FASTEST_FPS = 0.001, 1000.0
-SLOWEST_RECORDED_FPS = 0.1  # of frames whose times are made up: a step of more than 10 s counts as a leap (Timeline)
 
 
 def check_rate(fps: float | None, slowest: float = SLOWEST_FPS) -> None:

@@ -16,7 +16,7 @@ from functools import partial
 import cv2
 import numpy as np
 
-from edge.errors import EdgeError
+from edge.errors import EdgeError, WrongCall
 from edge.streams.controls import Controls
 from edge.streams.faults import PortTaken
 from edge.streams.pages import Handler, Shown
@@ -43,12 +43,12 @@ class Address:
         """From PORT, HOST:PORT or [HOST]:PORT; the token holds only where others can reach the address.
 
         Raises:
-            EdgeError: none of these.
+            WrongCall: none of these.
         """
         host, colon, port = text.rpartition(":")
         host = host.strip("[]") if colon else "127.0.0.1"
         if not port.isdigit() or int(port) > 65535 or (colon and not host):
-            raise EdgeError(f"--preview takes PORT (this machine only) or HOST:PORT such as 0.0.0.0:8080, not {text!r}")
+            raise WrongCall(f"--preview takes PORT (this machine only) or HOST:PORT such as 0.0.0.0:8080, not {text!r}")
         return Address(host, int(port), "" if _is_loopback(host) else token)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from edge.errors import EdgeError
+from edge.files import whole_file
 from targets.cache import VARIABLE, cache_folder
 
 FOLDER = "engines"
@@ -89,13 +88,5 @@ def _read(place: Path) -> bytes | None:
 
 
 def _write(place: Path, content: bytes) -> None:
-    handle, beside = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
-    try:
-        with open(handle, "wb") as file:
-            file.write(hashlib.sha256(content).digest() + content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(beside, place)
-    except BaseException:
-        Path(beside).unlink(missing_ok=True)
-        raise
+    with whole_file(place) as file:
+        file.write(hashlib.sha256(content).digest() + content)

@@ -12,6 +12,8 @@ import edge
 from edge import export
 from edge.bundle import Bundle
 from edge.errors import EdgeError
+from edge.exporting import measured, pictures
+from edge.exporting.models import SHIPPED, source_model
 from edge.pictures import read_picture, write_picture
 
 WATCH_SOCKETS = """
@@ -206,7 +208,7 @@ def test_a_frame_model_in_int8(frame_source, photos, pairs, tmp_path):
 
 
 def test_a_loss_above_max_drop_is_refused_and_nothing_is_written(grid_source, pairs, tmp_path, monkeypatch):
-    from edge import fidelity
+    from edge.exporting import fidelity
 
     real = fidelity.compare
     monkeypatch.setattr(fidelity, "compare", lambda *a: replace(real(*a), psnr_drop_db=0.4))
@@ -219,7 +221,7 @@ def test_a_loss_above_max_drop_is_refused_and_nothing_is_written(grid_source, pa
 def test_clear_pictures_that_are_spoilt_are_told_and_with_a_limit_refused(
     grid_source, pairs, tmp_path, monkeypatch, capsys
 ):
-    from edge import fidelity
+    from edge.exporting import fidelity
 
     real = fidelity.compare
     monkeypatch.setattr(fidelity, "compare", lambda *a: replace(real(*a), kept_psnr_drop_db=1.4))
@@ -236,7 +238,7 @@ def test_an_artefact_in_float_that_is_of_another_model_is_refused(
     grid_source, pairs, tmp_path, monkeypatch, looked_at, says
 ):
     """Its frames are some 30 dB from the model's: for INT8 that may be rounding, in float it is not."""
-    from edge import soundness
+    from edge.exporting import soundness
     from targets.openvino.network import OpenVINONetwork
 
     if not looked_at:  # by its answers' channels; its frames tell too
@@ -273,19 +275,19 @@ def test_a_broken_artefact_is_refused(grid_source, pairs, tmp_path, monkeypatch)
         (["--model", "nothing.onnx"], 1, "there is no model nothing.onnx"),
         (["--model", "README.md"], 1, "not a model of this project"),
         (["--size", "640x480"], 1, "leave --size out"),
-        (["--precision", "fp32", "--calibration", "."], 1, "--calibration is for --precision int8"),
+        (["--precision", "fp32", "--calibration", "."], 2, "--calibration is for --precision int8"),
         (["--calibration", "tests"], 1, "no pictures"),
-        (["--quantizer", "magic"], 1, "no quantizer 'magic'; choose inc, or leave --quantizer out"),
-        (["--target", "jetson", "--quantizer", "inc"], 1, "no quantizer 'inc'; leave --quantizer out"),
-        (["--precision", "fp32", "--quantizer", "inc"], 1, "--quantizer is for --precision int8 only"),
-        (["--precision", "fp16", "--ranges", "minmax"], 1, "--ranges is for --precision int8 only"),
-        (["--quantizer", "inc", "--max-drop", "0.1"], 1, "leave it or --max-drop out"),
-        (["--quantizer", "inc", "--ranges", "minmax"], 1, "leave --ranges out"),
+        (["--quantizer", "magic"], 2, "no quantizer 'magic'; choose inc, or leave --quantizer out"),
+        (["--target", "jetson", "--quantizer", "inc"], 2, "no quantizer 'inc'; leave --quantizer out"),
+        (["--precision", "fp32", "--quantizer", "inc"], 2, "--quantizer is for --precision int8 only"),
+        (["--precision", "fp16", "--ranges", "minmax"], 2, "--ranges is for --precision int8 only"),
+        (["--quantizer", "inc", "--max-drop", "0.1"], 2, "leave it or --max-drop out"),
+        (["--quantizer", "inc", "--ranges", "minmax"], 2, "leave --ranges out"),
         (["--data", "nowhere"], 1, "nowhere does not exist"),
         (["--target", "toaster"], 2, "toaster"),
         (["--precision", "int4"], 2, "int4"),
         (["--size", "wide"], 2, "640x480"),
-        (["--max-drop", "-1"], 2, "0.1"),
+        (["--max-drop", "-1"], 2, "not a number from 0 to 100"),
     ],
 )
 def test_what_cannot_be_done_is_told_in_one_line(python, tmp_path, arguments, status, says):
@@ -306,7 +308,7 @@ def test_what_cannot_be_done_is_told_in_one_line(python, tmp_path, arguments, st
     ],
 )
 def test_what_does_not_go_together_is_told_before_any_work(monkeypatch, arguments):
-    monkeypatch.setattr(export, "measured_pairs", lambda *_: pytest.fail("the work began"))
+    monkeypatch.setattr(pictures, "measured_pairs", lambda *_: pytest.fail("the work began"))
     with pytest.raises(EdgeError, match=r"leave .* out$"):
         export.main(arguments)
 
@@ -333,7 +335,7 @@ def test_a_model_whose_card_is_wrong_is_told_with_the_command_that_makes_it_agai
     card = json.loads(grid_source.card.to_json()) | change
     onnx.helper.set_model_props(model, {METADATA_KEY: json.dumps(card)})
     onnx.save(model, tmp_path / "mine.onnx")
-    monkeypatch.setattr(export, "_export", lambda *_: pytest.fail("the long work began"))
+    monkeypatch.setattr(measured, "measured_bundle", lambda *_: pytest.fail("the long work began"))
     with pytest.raises(EdgeError) as error:
         export.main(["--model", str(tmp_path / "mine.onnx"), "--out", str(tmp_path / "b")])
     assert str(error.value).startswith(f"{tmp_path / 'mine.onnx'}: ") and told in str(error.value)
@@ -351,7 +353,7 @@ def test_a_folder_that_is_no_bundle_is_left_alone(grid_source, pairs, tmp_path):
 
 def test_a_place_in_the_way_is_told_before_the_long_work(grid_source, tmp_path, monkeypatch):
     (tmp_path / "afile").write_bytes(b"dear to me")
-    monkeypatch.setattr(export, "_export", lambda *_: pytest.fail("the long work began"))
+    monkeypatch.setattr(measured, "measured_bundle", lambda *_: pytest.fail("the long work began"))
     arguments = ["--precision", "fp32", "--model", grid_source.onnx, "--out", tmp_path / "afile"]
     with pytest.raises(EdgeError, match="not a bundle"):
         export.main([str(a) for a in arguments])
@@ -360,23 +362,23 @@ def test_a_place_in_the_way_is_told_before_the_long_work(grid_source, tmp_path, 
 def test_the_shipped_model_says_what_it_is_and_where_it_came_from():
     from targets.source import SourceModel
 
-    model = SourceModel.read(export.SHIPPED["edge"])
+    model = SourceModel.read(SHIPPED["edge"])
     assert model.card.name == "edge-m" and model.card.kind == "grid"
-    checkpoint = export.SHIPPED["edge"].with_suffix(".safetensors")
+    checkpoint = SHIPPED["edge"].with_suffix(".safetensors")
     assert hashlib.sha256(checkpoint.read_bytes()).hexdigest() == model.card.checkpoint_sha256
     assert model.card.parameters < 1_000_000
 
 
 @pytest.mark.parametrize("name", ["edge-s", "edge-m", "full"])
 def test_a_shipped_model_comes_with_the_checkpoint_it_was_made_from(name, tmp_path):
-    model = export.source_model(name, None, tmp_path)
-    assert model.checkpoint == export.SHIPPED[name].with_suffix(".safetensors")
+    model = source_model(name, None, tmp_path)
+    assert model.checkpoint == SHIPPED[name].with_suffix(".safetensors")
 
 
 def test_a_checkpoint_of_another_model_beside_it_is_not_used(tmp_path, capsys):
-    shutil.copy(export.SHIPPED["edge-m"], tmp_path / "x.onnx")
-    shutil.copy(export.SHIPPED["edge-s"].with_suffix(".safetensors"), tmp_path / "x.safetensors")
-    assert export.source_model(str(tmp_path / "x.onnx"), None, tmp_path).checkpoint is None
+    shutil.copy(SHIPPED["edge-m"], tmp_path / "x.onnx")
+    shutil.copy(SHIPPED["edge-s"].with_suffix(".safetensors"), tmp_path / "x.safetensors")
+    assert source_model(str(tmp_path / "x.onnx"), None, tmp_path).checkpoint is None
     assert "x.safetensors is not the checkpoint that x.onnx was made from" in capsys.readouterr().err
 
 

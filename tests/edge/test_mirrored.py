@@ -7,6 +7,7 @@ import edge
 from edge import export
 from edge.bundle import Bundle
 from edge.errors import EdgeError
+from edge.exporting.models import source_model
 from edge.mirrored import MirroredNetwork
 
 
@@ -65,7 +66,7 @@ def test_the_manifest_says_that_it_looks_twice_and_what_that_costs(mirrored, gri
 
 
 def test_the_large_edge_model_is_the_middle_one_looking_twice(tmp_path):
-    large, middle = (export.source_model(name, None, tmp_path) for name in ("edge-l", "edge-m"))
+    large, middle = (source_model(name, None, tmp_path) for name in ("edge-l", "edge-m"))
     assert large.onnx == middle.onnx
     assert (large.card.name, large.card.mirrored) == ("edge-l", True)
     assert not middle.card.mirrored
@@ -73,4 +74,4 @@ def test_the_large_edge_model_is_the_middle_one_looking_twice(tmp_path):
 
 def test_a_frame_model_cannot_look_twice(frame_source, tmp_path):
     with pytest.raises(EdgeError, match="leave --mirrored out"):
-        export.source_model(str(frame_source.onnx), None, tmp_path, mirrored=True)
+        source_model(str(frame_source.onnx), None, tmp_path, mirrored=True)

@@ -1,6 +1,7 @@
 """Picture files come in upright and whole, and go out whole."""
 
 import errno
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from edge.errors import PictureError
-from edge.pictures import Aside, picture_files, read_picture, whole_file, write_picture
+from edge.pictures import Aside, picture_files, read_picture, write_picture
 
 
 @pytest.fixture
@@ -211,15 +212,19 @@ def test_the_smallest_and_thinnest(tmp_path, size):
         assert back.shape == picture.shape
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
-    path = tmp_path / "kept.bin"
-    path.write_bytes(b"old")
-    with pytest.raises(PictureError, match="No space") as caught, whole_file(path) as file:
-        file.write(b"half of the ne")
+def test_a_full_disk_is_told_with_its_cause_and_leaves_the_old_picture_and_nothing_else(tmp_path, photo, monkeypatch):
+    path = write_picture(tmp_path / "kept.png", photo)
+    old = path.read_bytes()
+
+    def full(handle):
         raise OSError(errno.ENOSPC, "No space left on device")
-    assert isinstance(caught.value.__cause__, OSError)
-    assert path.read_bytes() == b"old"
-    assert [p.name for p in tmp_path.iterdir()] == ["kept.bin"]
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(PictureError, match=r"cannot write .*kept\.png: No space left on device$") as caught:
+        write_picture(path, photo[::-1])
+    assert caught.value.__cause__.errno == errno.ENOSPC
+    assert path.read_bytes() == old
+    assert [p.name for p in tmp_path.iterdir()] == ["kept.png"]
 
 
 @pytest.mark.parametrize("name", [82 * "\u9727" + ".png", 251 * "a" + ".png"], ids=["of 250 bytes", "of 255 bytes"])

@@ -202,12 +202,7 @@ def test_strength_0_gives_the_input_back(bundle, tmp_path, noise):
 @pytest.mark.parametrize(
     "options, says",
     [
-        (("--strength", "7"), "strength"),
-        (("--threads", "0"), "threads"),
-        (("--fps", "0.0001"), "fps must lie between"),
         (("--fps", "0.05"), "fps must lie between 0.1 and 1000"),  # pictures would lie too far apart to be one stream
-        (("--stall", "nan"), "--stall must be a number greater than 0"),
-        (("--smooth", "6"), "seconds of smoothing must lie between 0 and 5, not 6"),
         (("--device", "toaster"), "toaster"),
         (("--sink", "a.jpg"), "folder"),
         (("--source", "teleport:x"), "does not exist"),
@@ -220,6 +215,25 @@ def test_a_wish_that_cannot_be_met_is_told_in_one_line(bundle, tmp_path, noise, 
     )
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1 and says in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(
+    "options, says",
+    [
+        (("--strength", "7"), "argument --strength: '7' is not a number from 0 to 1.5"),
+        (("--threads", "0"), "argument --threads: '0' is not a whole number from 1"),
+        (("--fps", "0.0001"), "argument --fps: '0.0001' is not a number from 0.001 to 1000"),
+        (("--stall", "nan"), "argument --stall: 'nan' is not a number above 0"),
+        (("--max-latency", "0"), "argument --max-latency: '0' is not a number above 0"),
+        (("--frames", "2.5"), "argument --frames: '2.5' is not a whole number from 1"),
+        (("--smooth", "6"), "argument --smooth: '6' is not a number from 0 to 5"),
+        (("--preview", "eighty"), "--preview takes PORT"),
+    ],
+)
+def test_a_number_that_no_machine_could_take_is_a_wrong_call(bundle, tmp_path, options, says):
+    done = run(bundle, "--source", "test:", *options)
+    assert done.returncode == 2
+    assert says in done.stderr.splitlines()[-1] and "Traceback" not in done.stderr
 
 
 def test_the_demo_tells_where_it_cannot_write(tmp_path):

@@ -19,6 +19,9 @@ import targets
 from edge import coefficients, export
 from edge.bundle import Bundle
 from edge.errors import EdgeError
+from edge.exporting.assembly import assembled
+from edge.exporting.models import SHIPPED
+from edge.exporting.pictures import measured_pairs
 from quantization import qdq, sensitivity
 from quantization.calibration import folder_set, made_set
 from quantization.control import LayerLoss, Loss, controlled, ranked
@@ -105,13 +108,13 @@ def frame(tmp_path_factory) -> SourceModel:
 @pytest.fixture(scope="module")
 def setting(source):
     options = targets.BuildOptions("int8", made_set(WIDTH, HEIGHT, "grid", 6))
-    plain = export.assembled(source, targets.load("onnx"), targets.BuildOptions("fp32"))
-    return options, Loss(plain, "CPU", export.measured_pairs(None)[0])
+    plain = assembled(source, targets.load("onnx"), targets.BuildOptions("fp32"))
+    return options, Loss(plain, "CPU", measured_pairs(None)[0])
 
 
 def rank(source, setting):
     options, loss = setting
-    return ranked(source, targets.load("onnx"), options, loss, export.assembled)
+    return ranked(source, targets.load("onnx"), options, loss, assembled)
 
 
 def test_layers_are_named_after_their_weights_and_counted(source):
@@ -126,12 +129,12 @@ def test_layers_are_named_after_their_weights_and_counted(source):
 
 def test_a_sum_that_comes_out_has_several_heads():
     """The full model's answer is its coarse part's and a correction."""
-    found = heads(onnx.load(export.SHIPPED["full"]))
+    found = heads(onnx.load(SHIPPED["full"]))
     assert set(found) == {"cell", "airlight", "coarse.cell", "coarse.airlight"}
 
 
 def test_the_last_thin_layers_are_those_after_the_last_enlargement():
-    edge, full = (onnx.load(export.SHIPPED[name]) for name in ("edge", "full"))
+    edge, full = (onnx.load(SHIPPED[name]) for name in ("edge", "full"))
 
     assert set(exits(edge)) == {"fuse2.body.0.0", "fuse2.body.1.0", "cell"}
     assert exits(full) == ()  # after its last enlargement comes most of its work
@@ -167,9 +170,9 @@ def test_the_layer_with_an_outlier_is_ranked_first(source, setting):
 
 def test_layers_of_a_frame_model_are_ranked_too(frame, pairs):
     options = targets.BuildOptions("int8", folder_set(pairs / "clear", 64, 48, "frame"))
-    plain = export.assembled(frame, targets.load("onnx"), targets.BuildOptions("fp32"))
-    loss = Loss(plain, "CPU", export.measured_pairs(pairs)[0])
-    losses = ranked(frame, targets.load("onnx"), options, loss, export.assembled)
+    plain = assembled(frame, targets.load("onnx"), targets.BuildOptions("fp32"))
+    loss = Loss(plain, "CPU", measured_pairs(pairs)[0])
+    losses = ranked(frame, targets.load("onnx"), options, loss, assembled)
 
     assert [loss.layer for loss in losses] == ["outer", "inner"]
     assert losses[0].kept_drop_db > 10 > abs(losses[1].kept_drop_db)
@@ -225,7 +228,7 @@ def test_control_sees_what_clear_pictures_lose(imagined):
 
 
 def test_frames_agree_by_more_than_what_counts_as_equal_so_that_layers_can_be_ranked(source, setting):
-    plain = export.assembled(source, targets.load("onnx"), targets.BuildOptions("fp32"))
+    plain = assembled(source, targets.load("onnx"), targets.BuildOptions("fp32"))
     agreement, drop, kept = setting[1].of(plain, "CPU")
     assert agreement == pytest.approx(138.1, abs=0.05)  # 10 log10(255^2 / 1e-9): the same bit for bit
     assert (drop, kept) == (0, 0)
@@ -244,10 +247,10 @@ def test_control_leaves_the_fewest_layers_in_float(source, setting, monkeypatch)
     monkeypatch.setattr(loss, "of", apart)
 
     def lost(*kept: str) -> float:
-        return apart(export.assembled(source, target, replace(options, float_layers=kept)), "CPU")[1]
+        return apart(assembled(source, target, replace(options, float_layers=kept)), "CPU")[1]
 
     limit = (lost() + lost(losses[0].layer, losses[1].layer)) / 2
-    found = controlled(source, target, options, limit, loss, export.assembled, lambda: losses)
+    found = controlled(source, target, options, limit, loss, assembled, lambda: losses)
 
     names = [layer.layer for layer in found.float_layers]
     assert found.drop_db <= limit
@@ -262,7 +265,7 @@ def test_nothing_goes_to_float_where_int8_is_good_enough(source, setting):
     def rank() -> list:
         raise AssertionError("not asked for")
 
-    found = controlled(source, targets.load("onnx"), options, 90.0, loss, export.assembled, rank)
+    found = controlled(source, targets.load("onnx"), options, 90.0, loss, assembled, rank)
 
     assert found.float_layers == ()
     assert found.builds == 1
@@ -279,7 +282,7 @@ def test_a_limit_that_cannot_be_met_is_refused_with_the_best_found(source, setti
             options,
             0.1,
             loss,
-            export.assembled,
+            assembled,
             lambda: rank(source, setting),
         )
 

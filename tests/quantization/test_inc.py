@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import targets
-from edge import export
 from edge.dehazer import Dehazer
 from edge.errors import EdgeError
-from edge.fidelity import compare
+from edge.exporting.assembly import assembled
+from edge.exporting.fidelity import compare
 from quantization.calibration import hazy_pairs, made_set
 from quantization.layers import layers
 from targets.source import SourceModel
@@ -40,11 +40,11 @@ def options(**others) -> targets.BuildOptions:
 
 @pytest.fixture(scope="module", params=["onnx", "openvino"])
 def bundle(request, source):
-    return export.assembled(source, targets.load(request.param), options())
+    return assembled(source, targets.load(request.param), options())
 
 
 def test_its_frames_are_near_the_float_models(bundle, source):
-    plain = export.assembled(source, targets.load("onnx"), targets.BuildOptions("fp32"))
+    plain = assembled(source, targets.load("onnx"), targets.BuildOptions("fp32"))
     with Dehazer(plain, "CPU") as reference, Dehazer(bundle, "CPU") as artefact:
         fidelity = compare(reference, artefact, hazy_pairs(2, seed=3), "two made pairs")
 
@@ -84,7 +84,7 @@ def test_the_manifest_names_the_quantizer_and_the_node_counts(bundle):
 
 
 def test_the_same_pictures_give_the_same_bytes(bundle, source):
-    again = export.assembled(source, targets.load(bundle.manifest.target), options())
+    again = assembled(source, targets.load(bundle.manifest.target), options())
     assert again.files == bundle.files
 
 

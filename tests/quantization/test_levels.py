@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 from onnx import helper, numpy_helper
 
-from edge import export
+from edge.exporting.models import SHIPPED
 from quantization.levels import on_levels, prelude, put_on_levels
 
 
@@ -24,7 +24,7 @@ def test_around_a_zero_that_is_a_level_8_bits_hold_every_level(ends):
 
 
 def test_putting_the_picture_on_levels_leaves_the_answer_as_it_was_within_the_border():
-    model = onnx.load(export.SHIPPED["edge"])
+    model = onnx.load(SHIPPED["edge"])
     picture = np.random.default_rng(0).random((1, 3, 120, 160)).astype(np.float32)
     before = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"picture": picture})
     assert (prelude(model).black, prelude(model).white) == (-1.0, 1.0)

@@ -235,10 +235,10 @@ def test_it_takes_ranges_in_its_own_way_only(grid_source, way):
 
 def test_the_full_model_is_refused_before_the_long_work():
     pytest.importorskip("litert_torch")
-    from edge import export
+    from edge.exporting.models import SHIPPED
     from targets.source import SourceModel
 
-    path = export.SHIPPED["full"]
+    path = SHIPPED["full"]
     model = SourceModel.read(path, path.with_suffix(".safetensors"))
     with pytest.raises(EdgeError, match="take an edge model, or --target onnx"):
         TARGET.build(model, BuildOptions("fp32"))

@@ -84,7 +84,7 @@ def test_all_but_the_first_layer_and_those_before_the_coefficients_are_quantized
 def test_what_is_told_of_the_whole_picture_stays_float_in_the_shipped_model():
     import onnx
 
-    from edge.export import SHIPPED
+    from edge.exporting.models import SHIPPED
     from quantization.layers import pooled
 
     edge = SourceModel.read(SHIPPED["edge"])
@@ -101,7 +101,7 @@ def test_the_picture_is_int8s_own_input_as_it_is():
     import onnx
     import onnxruntime
 
-    from edge.export import SHIPPED
+    from edge.exporting.models import SHIPPED
     from quantization import qdq
 
     source = SourceModel.read(SHIPPED["edge"])
@@ -252,6 +252,10 @@ def test_what_a_target_does_not_define_has_a_default(foreign):
         (FOREIGN.replace("(Target)", ""), "target mirror of mirror_target:TARGET is not derived from targets.Target"),
         (FOREIGN.replace("def build", "def make"), "does not load: .*abstract.*build"),
         (FOREIGN.replace("name, precisions", "name, _"), "does not load: .*abstract.*precisions"),
+        (
+            FOREIGN.replace('"mirror", ("fp32"', '"miror", ("fp32"'),
+            "target mirror of mirror_target:TARGET calls itself 'miror': its package has to give .* one name",
+        ),
         ("import no_such_runtime", "does not load: No module named 'no_such_runtime'"),
     ],
 )

@@ -63,7 +63,7 @@ def test_run_gives_the_frames_that_the_projects_own_target_gives(
 def test_a_precision_that_it_does_not_have_is_refused(installed, grid_source, python, tmp_path):
     call = ["--target", "opencv-dnn", "--precision", "int8", "--model", grid_source.onnx, "--out", tmp_path / "b"]
     done = python("-m", "edge.export", *call, env=installed)
-    assert done.returncode == 1 and "fp32" in done.stderr and not (tmp_path / "b").exists()
+    assert done.returncode == 2 and "fp32" in done.stderr and not (tmp_path / "b").exists()
 
 
 def test_where_the_package_is_not_installed_the_bundle_says_so(foreign_bundle, python, tmp_path):

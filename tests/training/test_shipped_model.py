@@ -7,14 +7,14 @@ import onnxruntime
 import pytest
 import torch
 
-from edge import export
+from edge.exporting.models import SHIPPED
 from edge.scenes import landscape, motorcycle
 from training.checkpoint import load_model, parameter_count
 
 
 @pytest.fixture(
     scope="module",
-    params=sorted({path for path in export.SHIPPED.values() if path.exists()}),
+    params=sorted({path for path in SHIPPED.values() if path.exists()}),
     ids=lambda path: path.stem,
 )
 def onnx_file(request):
@@ -41,7 +41,7 @@ def test_checkpoint_and_onnx_file_give_the_same_coefficients(checkpoint, onnx_fi
 
 
 def test_the_edge_model_has_at_most_two_hundred_thousand_parameters():
-    assert parameter_count(load_model(export.SHIPPED["edge"].with_suffix(".safetensors"))) <= 200_000
+    assert parameter_count(load_model(SHIPPED["edge"].with_suffix(".safetensors"))) <= 200_000
 
 
 @pytest.mark.parametrize(("density", "gain_db"), [(0.3, 6), (0.6, 5), (1.0, 5)])

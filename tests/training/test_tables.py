@@ -156,5 +156,5 @@ def test_a_run_of_another_length_asks_for_other_runs(call, tmp_path, capsys):
 
 
 def test_an_unknown_variant_is_named(data, capsys):
-    assert command.run(ablation.main, ["--data", str(data), "--only", "no-quadruple"]) == 1
+    assert command.run(ablation.main, ["--data", str(data), "--only", "no-quadruple"]) == 2
     assert "did you mean 'no-quadruplet'" in capsys.readouterr().err

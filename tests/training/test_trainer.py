@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from tests.training.conftest import Drawn, short_run
-from training import board, checkpoint
+from training import checkpoint, tensorboard_log
 from training.average import Average
 from training.checkpoint import CheckpointError, load_model, read_checkpoint
 from training.config import ConfigError
@@ -176,7 +176,7 @@ def test_a_full_disk_is_told_and_the_checkpoint_before_is_whole(tmp_path, drawn,
         if room[0] < 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(checkpoint.os, "fsync", write)
+    monkeypatch.setattr(os, "fsync", write)
     with pytest.raises(CheckpointError, match=r"cannot write .*: No space left on device.*before is untouched"):
         Trainer(config, tmp_path, dataset=drawn).fit()
     load_model(tmp_path / "last.safetensors")
@@ -231,12 +231,12 @@ def test_a_term_that_some_steps_do_not_have_is_blank_there_and_not_counted_elsew
 def test_a_full_disk_costs_tensorboard_its_file_and_not_the_message(tmp_path, drawn, monkeypatch, capfd):
     """Its own writer would print the traceback of a thread and raise over what is said about the checkpoint."""
     opened = open
-    monkeypatch.setattr(board, "open", lambda path, mode: opened("/dev/full", mode), raising=False)
+    monkeypatch.setattr(tensorboard_log, "open", lambda path, mode: opened("/dev/full", mode), raising=False)
 
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(CheckpointError, match=r"cannot write .*: No space left on device"):
         Trainer(short_run(2, training={"report_every": 1}), tmp_path, dataset=drawn).fit()
     told = capfd.readouterr().err

@@ -11,7 +11,8 @@ from edge.errors import PictureError
 from edge.pictures import picture_files, read_picture
 from edge.streams.faults import BrokenFrame
 from edge.streams.frame import Frame, StreamInfo
-from edge.streams.pace import SLOWEST_RECORDED_FPS, check_rate
+from edge.streams.limits import SLOWEST_RECORDED_FPS
+from edge.streams.pace import check_rate
 from edge.streams.spec import Spec
 
 

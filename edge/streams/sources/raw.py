@@ -13,7 +13,8 @@ import numpy as np
 from edge.errors import SourceError
 from edge.streams.faults import BrokenFrame, SourceLost
 from edge.streams.frame import Frame, StreamInfo
-from edge.streams.pace import SLOWEST_RECORDED_FPS, check_rate
+from edge.streams.limits import SLOWEST_RECORDED_FPS
+from edge.streams.pace import check_rate
 from edge.streams.spec import Spec
 
 # Name as ffmpeg has it: bytes per pixel times 2, and OpenCV's conversion. YUV is BT.601 with 16 to 235.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge import soundness
 from edge.bundle import Manifest
 from edge.errors import EdgeError
-from edge.soundness import refuse_broken
+from edge.exporting import soundness
+from edge.exporting.soundness import refuse_broken
 
 WIDTH, HEIGHT = 40, 30
 

@@ -13,10 +13,10 @@ import numpy as np
 from edge import command
 
 
-class Board:
+class TensorBoardLog:
     """Writes numbers and pictures for TensorBoard; gives up, and says so once, where that is not possible.
 
-    A run's figures are in its tables too, so a board that is lost does not stop it.
+    A run's figures are in its tables too, so a log that is lost does not stop it.
 
     Args:
         folder: made where it is not there.
