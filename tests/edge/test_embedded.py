@@ -90,6 +90,20 @@ def test_a_child_that_is_forked_while_a_thread_opens_a_model_can_open_one(progra
     assert program(body, grid_bundle) == ["(60, 80, 3)", "0"]
 
 
+def test_a_forked_child_is_told_to_start_a_stream_of_its_own_and_the_parents_goes_on(program, openvino_bundle):
+    body = """
+        frames = edge.stream([frame] * 9, bundle)
+        next(frames)
+        for act in (lambda: next(frames), lambda: frames.close(), lambda: globals().pop("frames") and None):
+            print(in_a_child(act, os._exit))
+        print(in_a_child(lambda: len(list(edge.stream([frame] * 9, bundle))), sys.exit))
+        print(len(list(frames)))
+    """
+    said = program(body, openvino_bundle)
+    assert said[0] == "this stream belongs to the parent of this process; start one here with edge.stream"
+    assert said[1:] == ["0", "None", "0", "None", "0", "9", "0", "8"]
+
+
 class Interrupting:
     """Stands in for a network: a signal comes while it works."""
 
