@@ -73,3 +73,7 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'edge' has no attribute {name!r}")
     return getattr(importlib.import_module(_PLACES.get(name, "edge.errors")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -180,7 +180,7 @@ class Bundle:
     path: Path
     manifest: Manifest
     digest: str
-    files: Mapping[str, bytes]
+    files: Mapping[str, bytes] = field(repr=False)  # megabytes, in a notebook or a log
 
     @staticmethod
     def assemble(manifest: Manifest, files: Mapping[str, bytes], path: str | Path = "(not yet written)") -> Bundle:

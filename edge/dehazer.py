@@ -5,12 +5,13 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
 import cv2
 import numpy as np
 
 import targets
-from edge import coefficients
+from edge import coefficients, forks
 from edge.bundle import Bundle
 from edge.errors import BundleError, EdgeError, FrameError
 from edge.method import FrameTiming, GridMethod, Method
@@ -22,7 +23,11 @@ __all__ = ["Dehazer", "FrameTiming"]
 STRONGEST = 1.5
 # Opening a model changes, for a moment, what belongs to the whole process: OpenVINO sets the locale to C and back, and
 # its import hides a module. Two threads that do so at once would leave it as it is in between.
-_OPENING = threading.Lock()
+_OPENING = forks.Lock()
+
+
+class NotCopied(EdgeError, TypeError):
+    """A Dehazer that was to be copied or pickled."""
 
 
 class Dehazer:
@@ -32,6 +37,7 @@ class Dehazer:
     >>> clear = dehazer(frame)                      # doctest: +SKIP
 
     Threads may share one and take turns then, each frame whole; to work in parallel, give each thread one of its own.
+    It stays in the process that opened it: a forked child, or one that is spawned, opens its own.
 
     Args:
         bundle: path of a bundle, or one that was read.
@@ -70,10 +76,10 @@ class Dehazer:
         if threads is not None:
             cv2.setNumThreads(threads)
         # Buffers are kept from frame to frame. Re-entrant, for a signal's handler that closes in the middle of a call.
-        self._turn, self._closed = threading.RLock(), False
+        self._turn, self._closed, self._busy = threading.RLock(), False, False
         self.strength = strength
         self.timing: FrameTiming | None = None
-        with _OPENING:
+        with _OPENING.held():
             network = targets.load(manifest.target).open(self.bundle, device, threads)
         grid = manifest.kind == "grid"
         self._network = MirroredNetwork(network) if grid and manifest.model.get("mirrored") else network
@@ -82,6 +88,8 @@ class Dehazer:
         self.device, self.precision = self._network.device, self._network.precision
         self.load_ms, self.compile_ms = self._network.load_ms, self._network.compile_ms
         self.from_cache: bool | None = getattr(network, "from_cache", None)  # only some runtimes tell
+        self._inherited = False
+        forks.watch(self)
 
     @property
     def strength(self) -> float:
@@ -132,7 +140,7 @@ class Dehazer:
 
         Raises:
             FrameError: another dtype or shape, or an `out` that cannot be written to.
-            EdgeError: it was closed.
+            EdgeError: it was closed, is the parent process's, or is at work on a frame that this call interrupts.
         """
         _check_frame(frame)
         if small is not None:
@@ -144,8 +152,7 @@ class Dehazer:
         frame = np.ascontiguousarray(frame)
         direct = out if out is not None and out.flags.c_contiguous and not _overlap(frame, out) else None
         with self._turn:
-            self._check_open()
-            clear, self.timing = self._method(frame, self._strength, direct, small)
+            clear, self.timing = self._cleared(frame, self._strength, direct, small)
         if out is None or clear is out:
             return clear
         np.copyto(out, clear)
@@ -168,9 +175,7 @@ class Dehazer:
         worst = 0
         for golden in self.bundle.manifest.golden:
             frame, expected = (_decoded(self.bundle, name) for name in (golden.frame, golden.clear))
-            with self._turn:
-                self._check_open()
-                clear, _ = self._method(frame, 1.0, None)
+            clear, _ = self._cleared(frame, 1.0, None)
             if clear.shape != expected.shape:
                 raise BundleError(f"{self.bundle.path}: golden frames {golden.frame} and {golden.clear} differ in size")
             difference = int(cv2.absdiff(clear, expected).max())
@@ -187,11 +192,45 @@ class Dehazer:
         with self._turn:
             if not self._closed:
                 self._closed = True
-                self._network.close()
+                if not self._busy:  # else this is a signal's handler, and the call that it interrupts lets go
+                    self._let_go()
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise EdgeError("this Dehazer was closed; open the bundle again with edge.Dehazer(bundle)")
+    def forked(self) -> None:
+        """See `edge.forks`."""
+        self._turn, self._inherited = threading.RLock(), True
+        forks.never_free(self._network)
+
+    def __reduce__(self) -> NoReturn:
+        raise NotCopied(
+            "a Dehazer can be neither copied nor pickled; hand over its bundle, and open that where it goes"
+        )
+
+    def _cleared(
+        self, frame: np.ndarray, strength: float, out: np.ndarray | None, small: np.ndarray | None = None
+    ) -> tuple[np.ndarray, FrameTiming]:
+        with self._turn:
+            if self._inherited:
+                raise EdgeError(
+                    "this Dehazer belongs to the parent of this process; open the bundle here too with "
+                    "edge.Dehazer(bundle)"
+                )
+            if self._closed:
+                raise EdgeError("this Dehazer was closed; open the bundle again with edge.Dehazer(bundle)")
+            if self._busy:
+                raise EdgeError(
+                    "this Dehazer is at work on a frame, which this call interrupts; in a signal's handler use another"
+                )
+            self._busy = True
+            try:
+                return self._method(frame, strength, out, small)
+            finally:
+                self._busy = False
+                if self._closed:
+                    self._let_go()
+
+    def _let_go(self) -> None:
+        if not self._inherited:
+            self._network.close()
 
     def __enter__(self) -> Dehazer:
         return self

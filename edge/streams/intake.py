@@ -84,9 +84,11 @@ class Intake(threading.Thread):
             self.fault = error
         except MemoryError:
             self.fault = SourceError("not enough memory for the source's frames; ask it for smaller ones")
-        except Exception as error:  # a library's own error must end the stream with its name, not a dead thread
+        except BaseException as error:  # a library's or a program's own must end the stream with its name
             self.fault = SourceError(f"the source failed: {type(error).__name__}: {error}")
+            self.fault.__cause__ = error  # a program's own source: where in it that was
         finally:
+            del self._make_source  # belongs to the stream, which has this: the source is let go with the last of both
             if not self.abandoned:
                 self._inbox.close()
 

@@ -242,6 +242,7 @@ class Stream:
             self._model_error = error
         except Exception as error:
             self._model_error = EdgeError(f"the stream failed: {type(error).__name__}: {error}")
+            self._model_error.__cause__ = error
         finally:
             self.intake.stopping.set()
             figures.late += self._inbox.abandon()

@@ -12,7 +12,7 @@ import numpy as np
 from edge import command
 from edge.bundle import MANIFEST, Bundle
 from edge.errors import BundleError, DeviceUnavailable, MissingPackage
-from targets.rpi.quiet import quiet
+from targets.rpi.quiet import without_greeting
 from targets.rpi.scales import NOTE, OutputScale
 
 FILE = "model.tflite"
@@ -34,7 +34,7 @@ class LiteRTNetwork:
         runtime, module = interpreter_module()
         start = time.perf_counter()
         try:
-            with quiet():  # it announces its delegate on standard error
+            with without_greeting():
                 self._interpreter = module.Interpreter(
                     model_content=bundle.files[FILE],
                     num_threads=threads or os.cpu_count(),

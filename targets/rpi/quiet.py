@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Iterator
+
+from edge import forks
+
+# What LiteRT writes to standard error, once in a process, when it first prepares a model.
+GREETING = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n"
+_greeted = forks.Lock()
+_was_greeted = threading.Event()
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Hold back what is written to file descriptors 1 and 2; shown only if the block raises."""
+    """Hold back what is written to file descriptors 1 and 2; shown only if the block raises.
+
+    For a process of our own that builds: what any thread writes meanwhile is held back too.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     with tempfile.TemporaryFile() as held, warnings.catch_warnings():
@@ -33,3 +45,46 @@ def quiet() -> Iterator[None]:
             if failed:
                 held.seek(0)
                 os.write(2, held.read())
+
+
+@contextlib.contextmanager
+def without_greeting() -> Iterator[None]:
+    """Leave LiteRT's greeting out of standard error, and nothing else: other threads may write there meanwhile.
+
+    Without effect once it was left out, and where there is no standard error or no memory to hold it.
+    """
+    with _greeted.held():
+        pair = None if _was_greeted.is_set() else _redirected()
+        try:
+            yield
+        finally:
+            if pair is not None:
+                _put_back(*pair)
+
+
+def _redirected() -> tuple[int, io.FileIO] | None:
+    """A copy of standard error, and the memory that is written to instead."""
+    with contextlib.suppress(OSError, AttributeError):  # not every system has files that lie in memory
+        held = io.FileIO(os.memfd_create("standard-error"), "r+")
+        try:
+            copy = os.dup(2)
+        except OSError:
+            held.close()
+            raise
+        os.dup2(held.fileno(), 2)
+        return copy, held
+    return None
+
+
+def _put_back(copy: int, held: io.FileIO) -> None:
+    os.dup2(copy, 2)
+    os.close(copy)
+    with held:
+        held.seek(0)
+        text = held.readall()
+    if GREETING in text:
+        _was_greeted.set()
+        text = text.replace(GREETING, b"", 1)
+    with contextlib.suppress(OSError):
+        while text:
+            text = text[os.write(2, text) :]

@@ -261,3 +261,28 @@ def test_what_the_tools_print_stays_out_of_the_commands_output(exported):
     assert len(out) == 6 and out[1::2] == [str(folder / name) for name in ("fp32", "int8", "again")]
     assert all("WARNING" not in line and "I0000" not in line for line in done.stderr.splitlines())
     assert json.loads((folder / "fp32" / "manifest.json").read_text())["target"] == "rpi"
+
+
+def test_opening_leaves_output_and_error_to_the_program(exported, python):
+    """Other threads write there meanwhile; or the program has neither, nor a folder for temporary files."""
+    body = """if True:
+        import os, sys, tempfile
+        import edge
+        from ai_edge_litert.interpreter import Interpreter
+
+        class WhileOthersWrite(Interpreter):
+            def allocate_tensors(self):
+                os.write(1, b"out\\n")
+                if os.path.exists("/dev/fd/2"):
+                    os.write(2, b"err\\n")
+                super().allocate_tensors()
+
+        import ai_edge_litert.interpreter
+        ai_edge_litert.interpreter.Interpreter = WhileOthersWrite
+        tempfile.tempdir, sys.stdout, sys.stderr = "/nowhere", None, None
+        edge.Dehazer(sys.argv[1])
+        os.close(2)
+        edge.Dehazer(sys.argv[1])
+    """
+    done = python("-c", body, exported[0] / "int8")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "out\nout\n", "err\n")

@@ -14,6 +14,7 @@ from edge.streams.faults import BrokenFrame
 from edge.streams.frame import Frame, StreamInfo
 
 RATE = Fraction(30)
+END = object()  # None is no end: a program's own camera may give it where a frame is missing
 
 
 class IterableSource:
@@ -33,11 +34,12 @@ class IterableSource:
         return StreamInfo(rate=RATE, time_base=Fraction(1, 1_000_000))
 
     def read(self) -> Frame | None:
-        item = next(self._frames, None)
-        if item is None:
+        item = next(self._frames, END)
+        if item is END:
             return None
-        captured_at = time.monotonic()
-        picture, stamp = item if isinstance(item, tuple) else (item, None)
+        captured_at, number = time.monotonic(), self._number
+        self._number += 1
+        picture, stamp = item if isinstance(item, tuple) and len(item) == 2 else (item, None)
         if (
             not isinstance(picture, np.ndarray)
             or picture.dtype != np.uint8
@@ -45,13 +47,19 @@ class IterableSource:
             or not picture.size
         ):
             what = f"{picture.dtype} {picture.shape}" if isinstance(picture, np.ndarray) else type(picture).__name__
-            raise BrokenFrame(f"frame {self._number}: {FrameError.__name__}: {what} is not uint8 (height, width, 3)")
+            raise BrokenFrame(f"frame {number}: {FrameError.__name__}: {what} is not uint8 (height, width, 3)")
         if stamp is None:
-            stamp = Fraction(int(captured_at * 1e6), 1_000_000) if self.live else self._number / RATE
-        self._number += 1
-        if not isinstance(stamp, Fraction):
-            stamp = Fraction(stamp).limit_denominator(1_000_000)
-        return Frame(picture, stamp, captured_at, owned=False)
+            return Frame(
+                picture,
+                Fraction(int(captured_at * 1e6), 1_000_000) if self.live else number / RATE,
+                captured_at,
+                owned=False,
+            )
+        try:
+            seconds = stamp if isinstance(stamp, Fraction) else Fraction(float(stamp)).limit_denominator(1_000_000)
+        except (TypeError, ValueError, OverflowError):
+            raise BrokenFrame(f"frame {number}: its time stamp is {stamp!r}, not a number of seconds") from None
+        return Frame(picture, seconds, captured_at, owned=False)
 
     def close(self) -> None:
         pass

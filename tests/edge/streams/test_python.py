@@ -1,8 +1,12 @@
 """`edge.stream`: frames in a Python loop."""
 
+import gc
 import itertools
+import signal
 import threading
 import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import numpy as np
@@ -98,3 +102,108 @@ def test_python_frames_come_in_order_with_their_times(adding):
 def test_kept_frames_stay_as_they_were(adding):
     kept = [f.picture for f in edge.stream((np.full((40, 50, 3), n, np.uint8) for n in range(60)), adding)]
     assert [int(picture[5, 5, 0]) for picture in kept] == [n + 10 for n in range(60)]
+
+
+def test_what_a_programs_source_gives_that_is_no_frame_is_named_by_its_number_and_the_next_is_taken(identity):
+    """Among them None, which a camera's own loop gives where a frame is missing: it is no end."""
+    got, told = [], []
+    wrong = [None, GREY[..., 0], (GREY, float("nan")), (GREY, "noon"), (GREY, 1, 2)]
+    with pytest.raises(BrokenFrame, match="5 of 7 frames"):
+        for frame in edge.stream([GREY, *wrong, GREY], identity, on_event=told.append):
+            got.append((frame.number, frame.time))
+    assert got == [(0, 0), (6, Fraction(6, 30))]
+    assert [event.message.split(":")[0] for event in told] == [f"frame {number}" for number in range(1, 6)]
+
+
+def test_a_time_stamp_may_be_any_number(identity):
+    stamps = [np.float32(0.5), np.float64(1), np.int64(2), 2.5, 3, Fraction(7, 2)]
+    times = [frame.time for frame in edge.stream([(GREY, stamp) for stamp in stamps], identity)]
+    assert times == [0.5, 1, 2, 2.5, 3, 3.5]
+
+
+@pytest.mark.parametrize("fault", [KeyError("row"), SystemExit(3)])
+def test_an_error_in_a_programs_own_source_says_where_it_was(identity, fault):
+    def pictures():
+        yield GREY
+        raise fault
+
+    with pytest.raises(SourceError, match=f"the source failed: {type(fault).__name__}") as error:
+        list(edge.stream(pictures(), identity))
+    assert error.value.__cause__ is fault
+    assert traceback.extract_tb(fault.__traceback__)[-1].name == "pictures"
+
+
+def test_a_stream_that_is_closed_lets_a_programs_source_go_at_once(identity):
+    """With the camera that its generator holds; not whenever garbage is next collected."""
+    let_go = threading.Event()
+
+    def pictures():
+        try:
+            while True:
+                yield GREY
+        finally:
+            let_go.set()
+
+    gc.disable()
+    try:
+        frames = edge.stream(pictures(), identity)
+        next(frames)
+        frames.close()
+        del frames
+        assert let_go.wait(5)
+    finally:
+        gc.enable()
+
+
+def silent_after_one():
+    yield GREY
+    time.sleep(30)
+
+
+def test_another_thread_may_close_a_stream_whose_loop_waits_for_a_frame(identity):
+    frames = edge.stream(silent_after_one(), identity)
+    closed = []
+
+    def close() -> None:
+        frames.close()
+        closed.append(True)
+
+    timer = threading.Timer(0.3, close)
+    timer.start()
+    start = time.monotonic()
+    assert [frame.number for frame in frames] == [0]
+    assert time.monotonic() - start < 10
+    timer.join()
+    assert closed and list(frames) == []
+
+
+def test_an_event_may_close_the_stream(identity):
+    told = []
+
+    def close(event: edge.Event) -> None:
+        frames.close()
+        told.append(event.name)
+
+    frames = edge.stream(itertools.chain([GREY, GREY[..., 0]], itertools.repeat(GREY)), identity, on_event=close)
+    start = time.monotonic()
+    list(frames)
+    assert told == ["broken_frame"]
+    assert time.monotonic() - start < 5  # it does not wait for the thread that it was closed by
+
+
+def test_a_signals_handler_may_close_the_stream_that_it_interrupts(identity):
+    frames = edge.stream(silent_after_one(), identity)
+    before = signal.signal(signal.SIGALRM, lambda *_: frames.close())
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 1.5)
+        assert [frame.number for frame in frames] == [0]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_threads_may_share_a_stream_and_each_frame_goes_to_one_of_them(adding):
+    frames = edge.stream([GREY] * 60, adding)
+    with ThreadPoolExecutor(4) as pool:
+        shares = list(pool.map(lambda _: [frame.number for frame in frames], range(4)))
+    assert sorted(itertools.chain(*shares)) == list(range(60))
