@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from types import TracebackType
 from typing import NoReturn
@@ -23,14 +22,14 @@ __all__ = ["Dehazer", "FrameTiming"]
 STRONGEST = 1.5
 # Opening a model changes, for a moment, what belongs to the whole process: OpenVINO sets the locale to C and back, and
 # its import hides a module. Two threads that do so at once would leave it as it is in between.
-_OPENING = forks.Lock()
+_OPENING = forks.Turn()
 
 
 class NotCopied(EdgeError, TypeError):
     """A Dehazer that was to be copied or pickled."""
 
 
-class Dehazer:
+class Dehazer(forks.OfOneProcess):
     """Clears haze from frames with the model of a bundle.
 
     >>> dehazer = Dehazer("edge-m-openvino-int8")   # doctest: +SKIP
@@ -76,7 +75,7 @@ class Dehazer:
         if threads is not None:
             cv2.setNumThreads(threads)
         # Buffers are kept from frame to frame. Re-entrant, for a signal's handler that closes in the middle of a call.
-        self._turn, self._closed, self._busy = threading.RLock(), False, False
+        self._turn, self._closed, self._busy = forks.Turn(), False, False
         self.strength = strength
         self.timing: FrameTiming | None = None
         with _OPENING.held():
@@ -140,7 +139,8 @@ class Dehazer:
 
         Raises:
             FrameError: another dtype or shape, or an `out` that cannot be written to.
-            EdgeError: it was closed, is the parent process's, or is at work on a frame that this call interrupts.
+            EdgeError: it was closed, is the parent process's, or is at work on a frame that this call interrupts; or
+                the program ends.
         """
         _check_frame(frame)
         if small is not None:
@@ -151,7 +151,7 @@ class Dehazer:
         # The image library wants whole rows; views such as frame[:, ::-1] are copied.
         frame = np.ascontiguousarray(frame)
         direct = out if out is not None and out.flags.c_contiguous and not _overlap(frame, out) else None
-        with self._turn:
+        with self._turn.held():
             clear, self.timing = self._cleared(frame, self._strength, direct, small)
         if out is None or clear is out:
             return clear
@@ -189,7 +189,7 @@ class Dehazer:
 
     def close(self) -> None:
         """Let go of the model, once the frame that it works on is done. A second call does nothing."""
-        with self._turn:
+        with self._turn.held():
             if not self._closed:
                 self._closed = True
                 if not self._busy:  # else this is a signal's handler, and the call that it interrupts lets go
@@ -197,7 +197,7 @@ class Dehazer:
 
     def forked(self) -> None:
         """See `edge.forks`."""
-        self._turn, self._inherited = threading.RLock(), True
+        self._inherited = True
         forks.never_free(self._network)
 
     def __reduce__(self) -> NoReturn:
@@ -208,7 +208,7 @@ class Dehazer:
     def _cleared(
         self, frame: np.ndarray, strength: float, out: np.ndarray | None, small: np.ndarray | None = None
     ) -> tuple[np.ndarray, FrameTiming]:
-        with self._turn:
+        with self._turn.held():
             if self._inherited:
                 raise EdgeError(
                     "this Dehazer belongs to the parent of this process; open the bundle here too with "

@@ -132,11 +132,13 @@ class Closing:
         return threading.get_ident() not in self._telling
 
 
-class Frames(Iterator[Frame]):
+class Frames(Iterator[Frame], forks.OfOneProcess):
     """The clear frames of a stream, as they come. Closed or no longer used, it lets camera and model go.
 
     Threads take turns; each frame goes to one of them.
     """
+
+    ends = 0
 
     def __init__(self, frames: Generator[Frame, None, None], closing: Closing) -> None:
         self._frames, self._closing = frames, closing
@@ -168,6 +170,10 @@ class Frames(Iterator[Frame]):
         """See `edge.forks`."""
         self._inherited = True
         forks.never_free(self._frames)
+
+    def ending(self) -> None:
+        """See `edge.forks`."""
+        self.close()
 
     def __enter__(self) -> Frames:
         return self

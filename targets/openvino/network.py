@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from edge.bundle import Bundle
-from edge.errors import BundleError, DeviceUnavailable
+from edge.errors import BundleError, DeviceUnavailable, EdgeError
 from targets.cache import cache_folder
 from targets.openvino.ahead import imported
 from targets.openvino.device import chosen_place, compile_settings, precision_of
@@ -61,10 +61,10 @@ class OpenVINONetwork:
 
 def _cache() -> dict[str, Any]:
     """Where OpenVINO keeps compiled models; it checks itself that they fit, and are whole."""
-    folder = cache_folder("openvino")
     try:
+        folder = cache_folder("openvino")
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:  # no home, or one that cannot be written: it compiles at every start then
+    except (OSError, EdgeError):  # no home, or one that cannot be written: it compiles at every start then
         return {}
     return {"CACHE_DIR": str(folder)}
 

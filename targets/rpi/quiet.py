@@ -15,7 +15,7 @@ from edge import forks
 
 # What LiteRT writes to standard error, once in a process, when it first prepares a model.
 GREETING = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n"
-_greeted = forks.Lock()
+_greeted = forks.Turn()
 _was_greeted = threading.Event()
 
 

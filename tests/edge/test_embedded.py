@@ -11,6 +11,8 @@ import pytest
 import edge
 from edge.bundle import Bundle
 
+FRAME = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+
 # What each forked child below says, and how it ends; the alarm ends one that waits for ever.
 FORKED = """
     import os, signal, sys
@@ -104,6 +106,64 @@ def test_a_forked_child_is_told_to_start_a_stream_of_its_own_and_the_parents_goe
     assert said[1:] == ["0", "None", "0", "None", "0", "9", "0", "8"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        "frames = edge.stream('test:?size=640x480', sys.argv[1]); next(frames)",
+        "cycle = [edge.stream(endless(), sys.argv[1])]; cycle.append(cycle); next(cycle[0])",
+        "dehazer = edge.Dehazer(sys.argv[1]); clear_for_ever(dehazer)",
+    ],
+)
+def test_a_program_ends_with_its_own_status_whatever_is_open(python, openvino_bundle, body):
+    """A daemon thread that is inside of a runtime when Python ends takes the process with it (SIGABRT)."""
+    program = """if True:
+        import contextlib, itertools, sys, threading, time
+        import numpy as np
+        import edge
+
+        frame = np.full((1080, 1920, 3), 90, np.uint8)
+
+        def endless():
+            return itertools.repeat(frame)
+
+        def clear_for_ever(dehazer):
+            def clear():
+                with contextlib.suppress(edge.EdgeError):
+                    while True:
+                        dehazer(frame)
+
+            for _ in range(3):
+                threading.Thread(target=clear, daemon=True).start()
+            time.sleep(0.3)
+    """
+    done = python("-c", f"{program}    exec({body!r}); raise SystemExit(7)", openvino_bundle)
+    assert (done.returncode, done.stderr) == (7, "")
+
+
+def test_what_runs_at_exit_may_still_clear_frames(python, grid_bundle):
+    program = """if True:
+        import atexit, sys
+        import numpy as np
+        import edge
+
+        atexit.register(lambda: print(dehazer(np.zeros((4, 5, 3), np.uint8)).shape))
+        dehazer = edge.Dehazer(sys.argv[1])
+    """
+    done = python("-c", program, grid_bundle)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "(4, 5, 3)\n", "")
+
+
+def test_a_user_without_a_home_opens_a_model_all_the_same(openvino_bundle, monkeypatch):
+    """As in a container that is run as a number that no file of users knows."""
+    import pwd
+
+    for name in ("HOME", "XDG_CACHE_HOME", "DRACO_EDGE_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    with edge.Dehazer(openvino_bundle, threads=1) as dehazer:
+        assert dehazer(FRAME).shape == FRAME.shape
+
+
 class Interrupting:
     """Stands in for a network: a signal comes while it works."""
 
@@ -126,9 +186,6 @@ def interrupted(grid_bundle):
         dehazer._network = dehazer._method._network = Interrupting(dehazer._network)
         yield dehazer, lambda act: signal.signal(signal.SIGUSR1, lambda *_: act())
     signal.signal(signal.SIGUSR1, before)
-
-
-FRAME = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
 
 
 def test_a_signals_handler_that_closes_leaves_the_frame_whole_that_it_interrupts(interrupted, grid_bundle):
