@@ -64,6 +64,8 @@ class Dehazer(forks.OfOneProcess):
     ) -> None:
         self.bundle = bundle if isinstance(bundle, Bundle) else Bundle.read(bundle)
         manifest = self.bundle.manifest
+        if not isinstance(device, str):
+            raise EdgeError(f"device is a name such as 'auto' or 'CPU', not {device!r}")
         if threads is not None and threads < 1:
             raise EdgeError(f"threads must be 1 or more, not {threads}")
         form = manifest.model.get("coefficients")

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from edge.bundle import Bundle
+from targets.fit import refuse_misfit
 from targets.jetson.cache import engine_folder, key
 from targets.jetson.files import MODEL
-from targets.onnx.runtime import import_onnxruntime, open_session
+from targets.onnx.runtime import border, import_onnxruntime, open_session
 
 
 class OnnxRuntimeNetwork:
@@ -25,6 +26,7 @@ class OnnxRuntimeNetwork:
         if provider != "TensorrtExecutionProvider" and self.precision == "fp16":
             self.precision = "fp32"  # it computes in the file's own type
         self.device = name
+        refuse_misfit(bundle, *border(self._session))
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, picture: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 from edge import command
 from edge.bundle import Bundle
 from edge.errors import DeviceUnavailable
+from targets.fit import refuse_misfit
 from targets.jetson.cache import cached_engine, forget, key
 from targets.jetson.cuda import PinnedArray, call, cuda_runtime, gpu_name
 from targets.jetson.engine import build_engine
@@ -50,6 +51,7 @@ class TensorRTNetwork:
             is_input = self._engine.get_tensor_mode(tensor) == trt.TensorIOMode.INPUT
             (self._inputs if is_input else self._outputs).append(buffer)
             self._context.set_tensor_address(tensor, buffer.address)
+        refuse_misfit(bundle, self._inputs[0].array.shape, [output.array.shape for output in self._outputs])
 
     def _build(self, trt: ModuleType, model: bytes) -> bytes:
         command.say("building the TensorRT engine for this board; this takes a minute or two, once")

@@ -9,8 +9,9 @@ import numpy as np
 
 from edge.bundle import Bundle
 from edge.errors import BundleError, DeviceUnavailable
+from targets.fit import refuse_misfit
 from targets.onnx.files import MODEL
-from targets.onnx.runtime import import_onnxruntime, open_session
+from targets.onnx.runtime import border, import_onnxruntime, open_session
 
 SUFFIX = "ExecutionProvider"
 # Not places to run on: one sends the work to a service on the network.
@@ -25,6 +26,7 @@ class ONNXNetwork:
         name, self._session, self.compile_ms = opened(bundle, device, threads)
         self.load_ms = 0.0
         self.device, self.precision = name, bundle.manifest.precision
+        refuse_misfit(bundle, *border(self._session))
         self._input = self._session.get_inputs()[0].name
 
     def __call__(self, picture: np.ndarray) -> tuple[np.ndarray, ...]:

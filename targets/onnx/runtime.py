@@ -80,3 +80,8 @@ def open_session(
     if ran != provider:
         raise DeviceUnavailable(f"{name} does not start here (ONNX Runtime offers {ran} instead)")
     return session, (time.perf_counter() - start) * 1e3
+
+
+def border(session: Any) -> tuple[list[Any], list[list[Any]]]:
+    """The shapes of a session's input and of its outputs; a size that is left open is a name or None."""
+    return session.get_inputs()[0].shape, [output.shape for output in session.get_outputs()]

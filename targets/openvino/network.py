@@ -10,6 +10,7 @@ import numpy as np
 from edge.bundle import Bundle
 from edge.errors import BundleError, DeviceUnavailable, EdgeError
 from targets.cache import cache_folder
+from targets.fit import refuse_misfit
 from targets.openvino.ahead import imported
 from targets.openvino.device import chosen_place, compile_settings, precision_of
 from targets.openvino.files import WEIGHTS, XML
@@ -46,8 +47,10 @@ class OpenVINONetwork:
         self.device = ",".join(name.strip("()") for name in compiled.get_property("EXECUTION_DEVICES"))
         self.precision = _precision(compiled, bundle.manifest.precision)
         self._request = compiled.create_infer_request()
+        outputs = [self._request.get_output_tensor(i) for i in range(len(compiled.outputs))]
+        refuse_misfit(bundle, self._request.get_input_tensor().shape, [output.shape for output in outputs])
         self._picture = self._request.get_input_tensor().data[0]
-        self._answers = tuple(self._request.get_output_tensor(i).data[0] for i in range(len(compiled.outputs)))
+        self._answers = tuple(output.data[0] for output in outputs)
 
     def __call__(self, picture: np.ndarray) -> tuple[np.ndarray, ...]:
         np.copyto(self._picture, picture)

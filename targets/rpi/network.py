@@ -12,6 +12,7 @@ import numpy as np
 from edge import command
 from edge.bundle import MANIFEST, Bundle
 from edge.errors import BundleError, DeviceUnavailable, MissingPackage
+from targets.fit import refuse_misfit
 from targets.rpi.quiet import without_greeting
 from targets.rpi.scales import NOTE, OutputScale
 
@@ -54,6 +55,7 @@ class LiteRTNetwork:
         self.precision = "int8" if integer else "fp32"  # float16 weights are widened; the arithmetic is float32
         self._convert = _as_int8 if integer else _as_float
         scales = _scales(bundle, details)
+        refuse_misfit(bundle, self._input["shape"], map(_values, details, scales))
         as_picture = bundle.manifest.kind == "frame"
         self._restore = [_restorer(d, s, as_picture) for d, s in zip(details, scales, strict=True)]
 
@@ -106,6 +108,12 @@ def _scales(bundle: Bundle, details: list[dict[str, Any]]) -> list[OutputScale |
             f"{bundle.path}: notes.{NOTE} of {MANIFEST} does not fit the outputs of {FILE}; export the bundle again"
         )
     return list(told)
+
+
+def _values(details: dict[str, Any], told: OutputScale | None) -> tuple[int, ...]:
+    """Shape of one output, batch axis first, once the parts of its values are added up."""
+    *outer, channels = details["shape"]
+    return *outer, channels // (told.parts if told else 1)
 
 
 def _restorer(

@@ -160,7 +160,9 @@ print(len(opened), locale.setlocale(locale.LC_ALL) == before)
     assert ran.stdout == "16 True\n", ran.stderr
 
 
-@pytest.mark.parametrize("keywords", [{"threads": 0}, {"strength": -0.1}, {"strength": 9}, {"strength": float("nan")}])
+@pytest.mark.parametrize(
+    "keywords", [{"device": None}, {"threads": 0}, {"strength": -0.1}, {"strength": 9}, {"strength": float("nan")}]
+)
 def test_settings_that_make_no_sense_are_refused(grid_bundle, keywords):
     with pytest.raises(EdgeError):
         edge.Dehazer(grid_bundle, **keywords)

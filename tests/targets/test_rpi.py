@@ -222,6 +222,23 @@ def test_scales_that_are_none_are_told_by_their_key(bundles, change, told):
         TARGET.open(forged, "auto", None)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"input": {"width": 40, "height": 30}}, "an input of 40x30 pixels"),
+        ({"outputs": ({"name": "cell", "shape": [6, 8, 7]}, {"name": "airlight"})}, r"of the shape \[6, 8, 7\]"),
+        ({"outputs": ({"name": "cell"},)}, "1 outputs, its model has 2"),
+        ({"kind": "frame"}, "a frame model"),
+    ],
+)
+def test_a_manifest_of_another_model_is_refused_when_the_bundle_is_opened(bundles, precision, change, told):
+    bundle = Bundle.read(bundles[precision])
+    altered = Bundle.assemble(replace(bundle.manifest, **change), bundle.files, "altered")
+    with pytest.raises(BundleError, match=f"^altered: manifest.json tells of .*{told}"):
+        Dehazer(altered)
+
+
 def test_without_the_checkpoint_the_user_is_told_to_give_it(grid_source):
     with pytest.raises(EdgeError, match=r"--model PATH\.safetensors"):
         TARGET.build(grid_source, BuildOptions("fp32"))
