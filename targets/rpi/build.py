@@ -21,7 +21,7 @@ from targets.rpi.network import FILE, KERNELS, interpreter_module
 from targets.rpi.quiet import quiet
 from targets.rpi.ranges import Inputs, Range, tensor_ranges, with_zero
 from targets.rpi.scales import NOTE, STORED, OutputScale
-from targets.source import SourceModel
+from targets.source import ModelCard, SourceModel
 
 EXTRA = "export-rpi"
 SIGNATURE = "serving_default"
@@ -79,14 +79,16 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
         content = with_float16_weights(content)
     notes |= flatbuffer.summary(content)
     if int8 and card.kind == "grid":
-        errors = mean_errors(_raw_answers(content, notes, options.calibration, grid, scales))
+        opened = _opened(content, notes, card)
+        errors = mean_errors(_raw_answers(opened, options.calibration, grid, scales))
+        opened.close()
         for scale, error in zip(notes[NOTE], errors, strict=True):
             scale["offset"] = [float(offset) for offset in np.array(scale["offset"]) - error]
     if int8:
         if notes["float_operators"]:
             options.say(f"left in float: {', '.join(notes['float_operators'])}")
         if card.kind == "grid":  # the reference kernels would take minutes for a frame model
-            notes["answers"] = _answers(content, card.width, card.height)
+            notes["answers"] = _answers(content, notes, card)
     tools = {name: version(name) for name in ("torch", "litert-torch", "ai-edge-quantizer", "ai-edge-litert")}
     return Artefact({FILE: content}, tools, notes)
 
@@ -146,43 +148,37 @@ def with_float16_weights(content: bytes) -> bytes:
 
 
 def _raw_answers(
-    content: bytes, notes: dict[str, Any], pictures: Iterable[np.ndarray], model: Any, scales: Iterable[OutputScale]
+    network: Any, pictures: Iterable[np.ndarray], model: Any, scales: Iterable[OutputScale]
 ) -> Iterator[tuple[Raw, Raw]]:
-    """The float model's answer to each picture, and what the file says.
+    """The float model's answer to each picture, and what the file, opened, says.
 
     What lies outside of the range that an output can store is meant to be clipped, and no error.
     """
     import torch
 
-    network = _opened(content, notes)
     for picture in pictures:
         with torch.inference_mode():
             cell, airlight = model.predict(torch.from_numpy(picture).permute(2, 0, 1)[None] / 255)
         exact = cell[0].permute(1, 2, 0).numpy(), airlight[0].numpy()
         wanted = [np.clip(value, scale.low, scale.high) for value, scale in zip(exact, scales, strict=True)]
         yield (wanted[0], wanted[1]), network(picture)
-    network.close()
 
 
-def _answers(content: bytes, width: int, height: int) -> dict[str, list[str]]:
+def _answers(content: bytes, notes: dict[str, Any], card: ModelCard) -> dict[str, list[str]]:
     """What each kernel family of this machine's LiteRT answers to the probe pictures."""
     found = {}
     for family in KERNELS:
-        network = _opened(content, {}, family)
-        found[family] = kernels.digests(network.raw, width, height)
+        network = _opened(content, notes, card, family)
+        found[family] = kernels.digests(network.raw, card.width, card.height)
         network.close()
     return found
 
 
-def _opened(content: bytes, notes: dict[str, Any], family: str = "xnnpack") -> Any:
-    """A grid model's file as the board opens it; beside the file only `notes` matters."""
+def _opened(content: bytes, notes: dict[str, Any], card: ModelCard, family: str = "xnnpack") -> Any:
+    """A grid model's file as the board opens it."""
     from edge.bundle import Bundle, Manifest
     from targets.rpi.network import LiteRTNetwork
 
-    bundle = Bundle(
-        Path(FILE),
-        Manifest("", "grid", {}, "rpi", "int8", {"width": 0, "height": 0}, (), notes=notes),
-        "",
-        {FILE: content},
-    )
-    return LiteRTNetwork(bundle, "CPU", 1, kernels=family)
+    taken = {"width": card.width, "height": card.height}
+    manifest = Manifest("", card.kind, {}, "rpi", "int8", taken, ({}, {}), notes=notes)
+    return LiteRTNetwork(Bundle(Path(FILE), manifest, "", {FILE: content}), "CPU", 1, kernels=family)
