@@ -14,6 +14,7 @@ from edge.streams.faults import BrokenFrame
 from edge.streams.frame import Frame, StreamInfo
 
 RATE = Fraction(30)
+END = object()
 
 
 class IterableSource:
@@ -33,8 +34,8 @@ class IterableSource:
         return StreamInfo(rate=RATE, time_base=Fraction(1, 1_000_000))
 
     def read(self) -> Frame | None:
-        item = next(self._frames, None)
-        if item is None:
+        item = next(self._frames, END)
+        if item is END:
             return None
         captured_at = time.monotonic()
         picture, stamp = item if isinstance(item, tuple) else (item, None)

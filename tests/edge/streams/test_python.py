@@ -23,6 +23,15 @@ def test_faults_are_exceptions_with_names_in_python(identity):
         list(edge.stream([GREY], identity, strength=5))
 
 
+def test_none_among_the_frames_is_told_as_no_frame_and_the_others_come(identity):
+    got = []
+    with pytest.raises(BrokenFrame, match=r"1 of 3 frames .* NoneType is not uint8 \(height, width, 3\)"):
+        got.extend(frame.number for frame in edge.stream([GREY, None, GREY], identity))
+    assert got == [0, 2]
+    with pytest.raises(BrokenFrame, match="NoneType is not uint8"):
+        list(edge.stream(iter([None]), identity))
+
+
 @pytest.mark.parametrize("source", ["raw:{}/empty?size=4x4", "raw:{}/empty?size=4x4&live=1", []])
 def test_a_source_without_a_frame_is_an_error(identity, tmp_path, source):
     (tmp_path / "empty").touch()
