@@ -94,6 +94,8 @@ def main(argv: list[str] | None = None) -> int:
     with tempfile.TemporaryDirectory() as folder:
         model = models.source_model(args.model, args.size, Path(folder), args.mirrored)
         destination = free_place(args.out or f"{model.card.name}-{args.target}-{args.precision}", args.zip)
+        asked = targets.BuildOptions(args.precision, quantizer=args.quantizer, ranges=args.ranges)
+        target.refuse(model, asked)
         calibration = pictures.calibration_set(model, args.calibration) if args.precision == "int8" else None
         options = targets.BuildOptions(
             args.precision,
@@ -128,6 +130,13 @@ def _refuse_misfits(args: argparse.Namespace, target: targets.Target) -> None:
         raise WrongCall("layers cannot be left in float with --quantizer inc; leave it or --max-drop out")
     if args.quantizer == "inc" and args.ranges is not None:
         raise WrongCall(f"neural-compressor takes ranges in its own way, not by {args.ranges}; leave --ranges out")
+    if args.ranges is not None and not target.ranges:
+        raise WrongCall(f"the {args.target} target takes ranges in its own way; leave --ranges {args.ranges} out")
+    if args.ranges is not None and args.ranges not in target.ranges:
+        raise WrongCall(
+            f"the {args.target} target does not take ranges by {args.ranges}: choose {' or '.join(target.ranges)}, or "
+            "leave --ranges out"
+        )
 
 
 def _summary(bundle: Bundle) -> str:

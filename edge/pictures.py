@@ -91,6 +91,7 @@ def read_picture(path: str | Path) -> tuple[np.ndarray, Aside]:
     from PIL import Image, UnidentifiedImageError
 
     path = Path(path)
+    refuse_special(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of its size we judge ourselves; of odd tags a user need not know
@@ -123,6 +124,17 @@ def read_picture(path: str | Path) -> tuple[np.ndarray, Aside]:
         raise PictureError(f"{path} is damaged ({_reason(error)})") from error
     except Exception as error:  # a hostile file makes decoders raise struct.error, ValueError, SyntaxError and more
         raise PictureError(f"{path} is damaged ({_reason(error)})") from error
+
+
+def refuse_special(path: Path) -> None:
+    """Keep from opening what is no plain file: a named pipe would be waited for until somebody writes to it.
+
+    Raises:
+        PictureError: it is a pipe, a device or a socket; what is not there at all is left to who opens it.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        kind = "a named pipe" if path.is_fifo() else "a device or socket"
+        raise PictureError(f"{path} is {kind}, not a picture file")
 
 
 def write_picture(

@@ -59,7 +59,8 @@ def main(argv: list[str] | None = None) -> int:
     train.check(parser(), arguments)
     if not arguments.resume and not arguments.teacher:
         parser().error("give --teacher FILE, a checkpoint to learn from")
-    return train.run(arguments, lambda config, folder: _objective(config, folder, arguments.teacher), NAME)
+    teachers = arguments.teacher
+    return train.run(arguments, lambda config, folder: _objective(config, folder, teachers), NAME, teachers)
 
 
 def _objective(config: RunConfig, folder: Path, teachers: Sequence[Path]) -> Objective:

@@ -66,6 +66,7 @@ def main(argv: list[str] | None = None) -> int:
     learning_rate = LEARNING_RATE if arguments.learning_rate is None else arguments.learning_rate
     for module in ("torch", "onnx", "onnxscript"):
         command.require(module, "train")
+    from training.inputs import keep_inputs_of_run
     from training.occupied import occupied
     from training.trainer import RESUME, Trainer, resumed
 
@@ -80,6 +81,8 @@ def main(argv: list[str] | None = None) -> int:
     with occupied(folder):
         if resume is None and (folder / RESUME).exists():
             raise EdgeError(f"{folder} holds a run already; go on with --resume {folder}, or choose another --out")
+        if resume is None:
+            keep_inputs_of_run(folder, [model, *([arguments.config] if arguments.config else [])])
         data = train.data_folder(arguments.data, folder, resume is not None)
         trainer = Trainer(config, folder, data, objective=objective(config, model), command=NAME, resume=resume)
         if trainer.fabric.is_global_zero:

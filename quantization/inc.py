@@ -20,15 +20,11 @@ from targets.source import SourceModel
 EXTRA = "inc"
 
 
-def quantized(model: SourceModel, options: BuildOptions) -> tuple[Any, dict[str, Any], tuple[str, ...]]:
-    """An `onnx.ModelProto` with uint8 activations by tensor and int8 weights by channel.
-
-    Returns:
-        The model, notes for the manifest, and the distributions that had a part in it.
+def refuse(model: SourceModel, options: BuildOptions) -> None:
+    """Tell what `quantized` cannot do, before any work.
 
     Raises:
         EdgeError: the checkpoint is not at hand, or something is asked that this quantizer does not do.
-        MissingPackage: neural-compressor or torch is not installed.
     """
     if model.checkpoint is None:
         raise EdgeError(
@@ -39,6 +35,20 @@ def quantized(model: SourceModel, options: BuildOptions) -> tuple[Any, dict[str,
         raise EdgeError("layers cannot be left in float with --quantizer inc; leave it or --max-drop out")
     if options.ranges is not None:
         raise EdgeError(f"neural-compressor takes ranges in its own way, not by {options.ranges}; leave --ranges out")
+
+
+def quantized(model: SourceModel, options: BuildOptions) -> tuple[Any, dict[str, Any], tuple[str, ...]]:
+    """An `onnx.ModelProto` with uint8 activations by tensor and int8 weights by channel.
+
+    Returns:
+        The model, notes for the manifest, and the distributions that had a part in it.
+
+    Raises:
+        EdgeError: as `refuse`.
+        MissingPackage: neural-compressor or torch is not installed.
+    """
+    refuse(model, options)
+    assert model.checkpoint is not None
     torch = command.require("torch", EXTRA)
     no_telemetry()  # of ONNX Runtime, which the tools below import for some of their work
     with _quiet():

@@ -135,6 +135,7 @@ class Target(ABC):
         keeps_ranges: its quantizer takes ranges once for every choice of these layers, so that `edge.export
             --max-drop` can try each of them; another target's layers are ranked by the onnx target.
         quantizers: those that it has beside its own (`BuildOptions.quantizer`).
+        ranges: the ways in which its own quantizer takes ranges (`BuildOptions.ranges`).
     """
 
     distributions: tuple[str, ...] = ()
@@ -143,6 +144,7 @@ class Target(ABC):
     mixes_precisions: bool = False
     keeps_ranges: bool = False
     quantizers: tuple[str, ...] = ()
+    ranges: tuple[str, ...] = ("minmax", "percentile", "entropy")
 
     @property
     @abstractmethod
@@ -155,6 +157,13 @@ class Target(ABC):
     @abstractmethod
     def check(self) -> Check:
         """Look for what it needs, without importing more than that takes."""
+
+    def refuse(self, model: SourceModel, options: BuildOptions) -> None:  # noqa: B027 - most build everything
+        """Tell what `build` cannot do with this model and these options, whose pictures are not made yet.
+
+        Raises:
+            EdgeError: it cannot.
+        """
 
     @abstractmethod
     def build(self, model: SourceModel, options: BuildOptions) -> Artefact:

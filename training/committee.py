@@ -37,9 +37,11 @@ def main(argv: list[str] | None = None) -> int:
     command.require("torch", "train")
     from training import models
     from training.checkpoint import read_checkpoint, save_checkpoint
+    from training.inputs import keep_inputs
 
     if len(arguments.checkpoints) < 2:
         raise WrongCall("a committee is of two checkpoints or more; name another")
+    keep_inputs(arguments.out, arguments.checkpoints)
     held = [read_checkpoint(path) for path in arguments.checkpoints]
     for path, one in zip(arguments.checkpoints, held, strict=True):
         if one.model != "grid":

@@ -57,8 +57,10 @@ def main(argv: list[str] | None = None) -> int:
     command.require("torch", "train")
     from training.checkpoint import read_checkpoint, save_checkpoint
     from training.config import read_config
+    from training.inputs import keep_inputs
     from training.models.grid import GridNet
 
+    keep_inputs(arguments.out, [arguments.checkpoint, arguments.config])
     config = read_config(arguments.config)
     checkpoint = read_checkpoint(arguments.checkpoint)
     model = checkpoint.build()

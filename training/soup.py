@@ -48,12 +48,14 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     command.require("torch", "train")
     from training.checkpoint import read_checkpoint, save_checkpoint
+    from training.inputs import keep_inputs
 
     shares = arguments.shares or [1.0] * len(arguments.checkpoints)
     if len(arguments.checkpoints) < 2:
         raise WrongCall("an average is of two checkpoints or more; name another")
     if len(shares) != len(arguments.checkpoints) or min(shares) < 0 or not 0 < sum(shares) < math.inf:
         raise WrongCall(f"--shares takes {len(arguments.checkpoints)} numbers, none below 0 and not all of them 0")
+    keep_inputs(arguments.out, arguments.checkpoints)
     held = [read_checkpoint(path) for path in arguments.checkpoints]
     model, *_ = [one.build() for one in held]  # each is told by its own name where it does not fit its model
     model.load_state_dict(mean_weights(held, shares))

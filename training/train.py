@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -85,15 +85,18 @@ def run(
     arguments: argparse.Namespace,
     objective: Callable[[RunConfig, Path], Objective] | None = None,
     name: str = "training.train",
+    read: Sequence[Path] = (),
 ) -> int:
     """Start or go on with the run that --config, --data, --out and --resume describe.
 
     Args:
         objective: makes what is minimised from the configuration and the run's folder; None takes its losses.
         name: of the command, for what it says, and because only it goes on with the run.
+        read: files that the objective is made from, which a new run must not write over.
     """
     command.require("torch", "train")
     from training.config import read_config
+    from training.inputs import keep_inputs_of_run
     from training.occupied import occupied
     from training.trainer import RESUME, Trainer, resumed
 
@@ -110,6 +113,8 @@ def run(
     with occupied(folder):
         if resume is None and (folder / RESUME).exists():
             raise EdgeError(f"{folder} holds a run already; go on with --resume {folder}, or choose another --out")
+        if resume is None:
+            keep_inputs_of_run(folder, [arguments.config, Path(config.model.initial), *read])
         data = data_folder(arguments.data, folder, resume is not None)
         minimised = objective(config, folder) if objective else None
         trainer = Trainer(config, folder, data, objective=minimised, command=name, resume=resume)

@@ -17,7 +17,7 @@ from edge.measure.pairs import find_pairs
 from edge.measure.quality import EQUAL_PSNR_DB, psnr_db, ssim
 from edge.measure.record import AgainstFloat, ErrorMap, PictureScore, Quality, Shown, Subject
 from edge.measure.statistics import mean_interval
-from edge.pictures import read_picture
+from edge.pictures import read_picture, refuse_special
 
 SHOWN_WIDTH = 560
 ENLARGED = 16  # times, of error maps
@@ -69,6 +69,7 @@ def _check_sizes(pair: tuple[Path, Path]) -> None:
 
     sizes = []
     for path in pair:
+        refuse_special(path)
         try:
             with Image.open(path) as image:
                 sizes.append(sorted(image.size))  # a header does not say yet which way is up

@@ -32,6 +32,13 @@ class ONNXTarget(Target):
             devices = tuple(Device(name, provider) for name, provider in available_devices().items())
         return Check(self.name, len(versions) == 2, bool(devices), versions, devices, missing)
 
+    def refuse(self, model: SourceModel, options: BuildOptions) -> None:
+        """See `targets.Target`."""
+        if options.quantizer == "inc":
+            from quantization import inc
+
+            inc.refuse(model, options)
+
     def build(self, model: SourceModel, options: BuildOptions) -> Artefact:
         from targets.onnx.build import build
 

@@ -23,6 +23,7 @@ class OpenVINOTarget(Target):
     distributions = ("openvino",)
     mixes_precisions = True
     quantizers = ("inc",)
+    ranges = ("minmax", "percentile")  # by NNCF
 
     def check(self) -> Check:
         versions, missing = found_versions({"openvino": "openvino", "nncf": "export", "onnx": "export"})
@@ -33,6 +34,13 @@ class OpenVINOTarget(Target):
             core = import_openvino().Core()
             devices = tuple(Device(n, str(core.get_property(n, "FULL_DEVICE_NAME"))) for n in core.available_devices)
         return Check(self.name, len(versions) == 3, bool(devices), versions, devices, missing)
+
+    def refuse(self, model: SourceModel, options: BuildOptions) -> None:
+        """See `targets.Target`."""
+        if options.quantizer == "inc":
+            from quantization import inc
+
+            inc.refuse(model, options)
 
     def build(self, model: SourceModel, options: BuildOptions) -> Artefact:
         from targets.openvino.build import build

@@ -19,6 +19,7 @@ class RaspberryPiTarget(Target):
     name = "rpi"
     precisions = ("fp32", "fp16", "int8")
     distributions = ("ai-edge-litert", "tflite-runtime")
+    ranges = ()
 
     def check(self) -> Check:
         builders, missing_builders = found_versions({"litert-torch": "export-rpi", "ai-edge-quantizer": "export-rpi"})
@@ -28,6 +29,12 @@ class RaspberryPiTarget(Target):
         devices = (Device("CPU", "LiteRT or TensorFlow Lite with XNNPACK"),) if runtimes else ()
         missing = missing_builders + (() if runtimes else missing_runtimes)
         return Check(self.name, len(builders) == 2, bool(runtimes), builders | runtimes, devices, missing)
+
+    def refuse(self, model: SourceModel, options: BuildOptions) -> None:
+        """See `targets.Target`."""
+        from targets.rpi.build import refuse
+
+        refuse(model, options)
 
     def build(self, model: SourceModel, options: BuildOptions) -> Artefact:
         from targets.rpi.build import build

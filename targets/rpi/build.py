@@ -27,11 +27,13 @@ EXTRA = "export-rpi"
 SIGNATURE = "serving_default"
 
 
-def build(model: SourceModel, options: BuildOptions) -> Artefact:
-    """See `targets.Target.build`.
+def refuse(model: SourceModel, options: BuildOptions) -> None:
+    """See `targets.Target.refuse`.
 
     Raises:
-        EdgeError: the checkpoint is not at hand (the conversion starts from torch), or another quantizer is asked for.
+        EdgeError: the checkpoint is not at hand (the conversion starts from torch) or is of the full model, or what is
+            asked this target does not do.
+        MissingPackage: torch is not installed.
     """
     if options.quantizer != "default":
         raise EdgeError(f"the rpi target has no quantizer {options.quantizer!r}; leave --quantizer out")
@@ -44,21 +46,32 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
             f"the rpi target starts from the checkpoint of {model.card.name}, which does not lie beside its ONNX file: "
             "give it as --model PATH.safetensors"
         )
+    command.require("torch", EXTRA)
+    from training.checkpoint import read_checkpoint
+    from training.models import MODELS
+    from training.models.draco_grid import DracoGrid
+
+    if MODELS.get(read_checkpoint(model.checkpoint).model) is DracoGrid:
+        # Its answer is a sum of two layers', and LiteRT cannot spread its airlight.
+        raise EdgeError(
+            f"the rpi target cannot build {model.card.name}, the full model: take an edge model, or --target onnx, "
+            "which runs it on a Raspberry Pi too"
+        )
+
+
+def build(model: SourceModel, options: BuildOptions) -> Artefact:
+    """See `targets.Target.build`; raises what `refuse` does."""
+    refuse(model, options)
+    assert model.checkpoint is not None
     torch = command.require("torch", EXTRA)
     with quiet():
         command.require("litert_torch", EXTRA)
         command.require("ai_edge_quantizer", EXTRA)
     from targets.rpi.graph import ChannelLast, output_scales, quantizable, with_output_scale
     from training.checkpoint import load_model
-    from training.models.draco_grid import DracoGrid
 
     card, int8 = model.card, options.precision == "int8"
     network = load_model(model.checkpoint)
-    if isinstance(network, DracoGrid):  # its answer is a sum of two layers', and LiteRT cannot spread its airlight
-        raise EdgeError(
-            f"the rpi target cannot build {card.name}, the full model: take an edge model, or --target onnx, which "
-            "runs it on a Raspberry Pi too"
-        )
     if hasattr(network, "fuse"):
         network = network.fuse()
     notes: dict[str, Any] = {}

@@ -196,6 +196,49 @@ def test_a_golden_frame_that_comes_out_otherwise_is_told(grid_bundle):
         opened.verify()
 
 
+@pytest.mark.parametrize("late", ["cell", "airlight"])
+@pytest.mark.parametrize("kind", ["grid_bundle", "openvino_bundle"])
+def test_an_answer_that_is_a_frame_late_is_told(request, monkeypatch, kind, late):
+    """Golden frames were all made under nearly the same light: one frame's airlight does for the next."""
+    with edge.Dehazer(request.getfixturevalue(kind), threads=1) as opened:
+        network, before = opened._method._network, {}
+
+        def a_frame_late(picture):
+            answer = dict(zip(("cell", "airlight"), (a.copy() for a in network(picture)), strict=True))
+            answer[late], before[late] = before.get(late, answer[late]), answer[late]
+            return answer["cell"], answer["airlight"]
+
+        monkeypatch.setattr(opened._method, "_network", a_frame_late)
+        with pytest.raises(BundleError, match="grey levels off"):
+            opened.verify()
+
+
+def test_an_airlight_that_is_a_frame_late_is_told_of_the_shipped_model_at_int8s_tolerance(monkeypatch):
+    import targets
+    from edge.exporting.assembly import assembled
+    from edge.exporting.fidelity import golden_frames
+    from edge.exporting.models import SHIPPED
+    from targets.source import SourceModel
+
+    model = SourceModel.read(SHIPPED["edge-m"])
+    bundle = assembled(model, targets.load("onnx"), targets.BuildOptions("fp32"))
+    with edge.Dehazer(bundle, "CPU") as plain:
+        goldens, files, _ = golden_frames(plain, "int8", plain)
+    whole = Bundle.assemble(replace(bundle.manifest, golden=goldens), {**bundle.files, **files})
+    with edge.Dehazer(whole, "CPU") as opened:
+        assert opened.verify() == 0
+        network, before = opened._method._network, []
+
+        def a_frame_late(picture):
+            cell, airlight = network(picture)
+            before.append(airlight)
+            return cell, before[-2:][0]
+
+        monkeypatch.setattr(opened._method, "_network", a_frame_late)
+        with pytest.raises(BundleError, match="grey levels off"):
+            opened.verify()
+
+
 def test_coefficients_of_another_form_are_refused(grid_bundle):
     bundle = Bundle.read(grid_bundle)
     other = replace(bundle.manifest, model={**bundle.manifest.model, "coefficients": "curves/9"})

@@ -305,12 +305,31 @@ def test_what_cannot_be_done_is_told_in_one_line(python, tmp_path, arguments, st
         ["--quantizer", "inc", "--ranges", "minmax"],
         ["--precision", "fp32", "--quantizer", "inc"],
         ["--precision", "fp16", "--ranges", "minmax"],
+        ["--target", "openvino", "--ranges", "entropy"],
+        ["--target", "rpi", "--ranges", "minmax"],
     ],
 )
 def test_what_does_not_go_together_is_told_before_any_work(monkeypatch, arguments):
     monkeypatch.setattr(pictures, "measured_pairs", lambda *_: pytest.fail("the work began"))
     with pytest.raises(EdgeError, match=r"leave .* out$"):
         export.main(arguments)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--target", "openvino", "--quantizer", "inc"], "neural-compressor starts from the checkpoint"),
+        (["--target", "onnx", "--quantizer", "inc"], "neural-compressor starts from the checkpoint"),
+        (["--target", "rpi"], "the rpi target starts from the checkpoint"),
+    ],
+)
+def test_a_model_that_a_target_cannot_build_is_told_before_pictures_are_made(
+    monkeypatch, grid_source, tmp_path, arguments, told
+):
+    monkeypatch.setattr(pictures, "calibration_set", lambda *_: pytest.fail("the work began"))
+    monkeypatch.setattr(measured, "measured_bundle", lambda *_: pytest.fail("the long work began"))
+    with pytest.raises(EdgeError, match=told):
+        export.main(["--model", str(grid_source.onnx), "--out", str(tmp_path / "b"), *arguments])
 
 
 @pytest.mark.parametrize(

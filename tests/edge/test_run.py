@@ -312,3 +312,17 @@ def test_in_process_errors_are_edge_errors(bundle, tmp_path):
     with pytest.raises(EdgeError, match="does not exist"):
         edge_run.main([bundle, "--source", str(tmp_path / "no.png"), "--sink", str(tmp_path / "o")])
     assert not Path(tmp_path / "o").exists()
+
+
+def test_a_named_pipe_with_a_pictures_name_is_told_and_not_waited_for(tmp_path, bundle, noise):
+    os.mkfifo(tmp_path / "b.png")
+    alone = run(bundle, "--source", tmp_path / "b.png", "--sink", tmp_path / "clear")
+    assert alone.returncode == 1
+    assert alone.stderr.splitlines()[-1] == f"edge.run: {tmp_path}/b.png is a named pipe, not a picture file"
+
+    for name in "ac":
+        Image.fromarray(noise).save(tmp_path / f"{name}.png")
+    among = run(bundle, "--source", tmp_path, "--sink", tmp_path / "clear")
+    assert among.returncode == 1
+    assert f"not done: {tmp_path}/b.png is a named pipe" in among.stderr
+    assert sorted(file.name for file in (tmp_path / "clear").iterdir()) == ["a.png", "c.png"]

@@ -1,5 +1,7 @@
 """Pairs are found by the naming habits of the dehazing data sets, and what does not fit is named."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -121,3 +123,10 @@ def test_the_digest_is_of_names_and_contents(tmp_path):
             write_picture(folder / kind / f"{name}.png", np.full((4, 6, 3), value, np.uint8))
         digests.add(open_pairs(folder).digest)
     assert len(digests) == 3
+
+
+def test_a_named_pipe_among_pairs_is_told_and_not_waited_for(tmp_path):
+    folder = lay(tmp_path, [], ["1.png"])
+    os.mkfifo(folder / "hazy" / "1.png")
+    with pytest.raises(PictureError, match=r"1\.png is a named pipe, not a picture file"):
+        open_pairs(folder)
