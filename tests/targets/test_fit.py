@@ -10,7 +10,7 @@ import targets
 from edge import command, run
 from edge.bundle import Bundle, write_bundle
 from edge.errors import BundleError
-from edge.export import assembled
+from edge.exporting.assembly import assembled
 from edge.pictures import write_picture
 
 DEVICES = {"openvino": "CPU", "onnx": "CPU", "jetson": "CPU"}
