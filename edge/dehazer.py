@@ -20,6 +20,7 @@ from edge.tiles import TileMethod
 
 __all__ = ["Dehazer", "FrameTiming"]
 STRONGEST = 1.5
+LARGEST_UNREST = 2  # grey levels between two answers to one frame on one device: what sums in another order may round
 # Opening a model changes, for a moment, what belongs to the whole process: OpenVINO sets the locale to C and back, and
 # its import hides a module. Two threads that do so at once would leave it as it is in between.
 _OPENING = forks.Turn()
@@ -167,22 +168,21 @@ class Dehazer(forks.OfOneProcess):
     def verify(self) -> int:
         """Replay the bundle's golden frames here.
 
-        Before each of them comes a frame that is much unlike it: an answer that is late, in whole or in part, is then
-        seen to be another frame's.
+        Each comes after a frame that is much unlike it, and then again: an answer that is late, in whole or in part,
+        makes a difference between the two, whatever the tolerance is.
 
         Returns:
             The largest difference to the exporting machine's answers, in grey levels.
 
         Raises:
-            BundleError: a frame differs by more than its tolerance.
+            BundleError: a frame differs by more than its tolerance, or hangs on the frame before it.
             EdgeError: it was closed.
         """
         worst = 0
         for golden in self.bundle.manifest.golden:
             frame, expected = (_decoded(self.bundle, name) for name in (golden.frame, golden.clear))
             with self._turn.held():
-                self._cleared(_unlike(frame), 1.0, None)
-                clear, _ = self._cleared(frame, 1.0, None)
+                clear, again = self._twice(frame)
             if clear.shape != expected.shape:
                 raise BundleError(f"{self.bundle.path}: golden frames {golden.frame} and {golden.clear} differ in size")
             difference = int(cv2.absdiff(clear, expected).max())
@@ -191,8 +191,23 @@ class Dehazer(forks.OfOneProcess):
                     f"{self.bundle.path}: {golden.frame} comes out up to {difference} grey levels off on {self.device} "
                     f"({golden.tolerance} are allowed); do not use this bundle here, export it on this machine"
                 )
+            if (late := int(cv2.absdiff(clear, again).max())) > LARGEST_UNREST:
+                raise BundleError(
+                    f"{self.bundle.path}: {golden.frame} comes out {late} grey levels otherwise after another frame on "
+                    f"{self.device}: an answer keeps something of the frame before; do not use this bundle here"
+                )
             worst = max(worst, difference)
         return worst
+
+    def _twice(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Answers to a frame after another one, and after itself; nothing is averaged over time meanwhile."""
+        smoother, self.smoother = self.smoother, None
+        try:
+            self._cleared(_unlike(frame), 1.0, None)
+            clear, again = (self._cleared(frame, 1.0, None)[0] for _ in range(2))
+        finally:
+            self.smoother = smoother
+        return clear, again
 
     def close(self) -> None:
         """Let go of the model, once the frame that it works on is done. A second call does nothing."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -34,6 +34,8 @@ class Pace:
         recommended: ``int8`` where it is certain to be faster, else ``fp32``, which is exact; None where the machine
             was not quiet.
         marks: what made the figures doubtful meanwhile, as `edge.measure.conditions.marks` has it.
+        instructions: the processor's instruction sets (`edge.measure.machine.Machine`); empty in bundles that were made
+            before they were told.
     """
 
     to_fp32: float
@@ -45,6 +47,7 @@ class Pace:
     processor: str
     recommended: str | None
     marks: tuple[str, ...] = ()
+    instructions: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -62,18 +65,21 @@ class Pace:
         return f"{share}: it is no faster on this processor; take --precision fp32 for it, which loses nothing"
 
 
-def mark(notes: Mapping[str, Any], processor: str) -> str | None:
+def mark(notes: Mapping[str, Any], processor: str, instructions: Sequence[str] = ()) -> str | None:
     """What a measurement of an INT8 bundle has to say of its pace; None where it is the right choice or not known.
 
     Args:
         notes: of the bundle's manifest.
-        processor: on which it is measured; the exporting machine's pace says nothing of another.
+        processor, instructions: on which it is measured, with what instruction sets; the exporting machine's pace says
+            nothing of another. Sets that either does not know tell nothing apart.
     """
     try:
         found: Pace = typed.build(Pace, notes.get("pace"), "notes.pace")
     except ValueError:  # it tells none, or was made by another version of this program
         return None
     if found.recommended != "fp32" or found.processor != processor:
+        return None
+    if found.instructions and instructions and set(found.instructions) != set(instructions):
         return None
     return (
         f"take fp32: on this processor the network in INT8 takes {found.to_fp32:.2f} "
@@ -101,6 +107,7 @@ def paired(target: targets.Target, fp32: Bundle, int8: Bundle, device: str, plan
     plain_ms, int8_ms = ([r[:, 0] for r in s.rounds[:turns]] for s in (exact, quick))
     ratio, interval = ratio_of_medians(plain_ms, int8_ms)
     faster = "int8" if interval.high < 1 else "fp32"
+    here = this_machine()
     return Pace(
         round(ratio, 3),
         round(interval.low, 3),
@@ -108,9 +115,10 @@ def paired(target: targets.Target, fp32: Bundle, int8: Bundle, device: str, plan
         round(float(np.median(quick.times_ms())), 3),
         round(float(np.median(exact.times_ms())), 3),
         1,
-        this_machine().processor,
+        here.processor,
         None if marks else faster,
         marks,
+        here.instructions,
     )
 
 

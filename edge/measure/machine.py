@@ -22,11 +22,14 @@ class Machine:
 
     Attributes:
         board: what people call it: the board's model, or the processor of a computer; `--board` replaces it.
-        processor: its model, as the kernel says.
+        processor: its model, as the kernel says; on virtual machines often no more than a family's name.
+        instructions: the instruction sets that the speed of a network hangs on (`edge.diagnosis.machine`), which tell
+            apart processors that go by one name; empty where they are not known.
         cores: processor threads that this process may use.
         memory_mb: of the machine.
         system, kernel, python: their names and versions.
-        id: twelve hexadecimal digits that tell two machines of one model apart, and say nothing else of them.
+        id: twelve hexadecimal digits that tell two machines of one model apart, and machines that were started from one
+            image on other processors; they say nothing else of them.
         virtual: whether it says that it is a virtual machine.
     """
 
@@ -40,6 +43,7 @@ class Machine:
     python: str
     id: str
     virtual: bool
+    instructions: tuple[str, ...]
 
 
 def this_machine(board: str | None = None, root: Path = Path("/")) -> Machine:
@@ -49,7 +53,7 @@ def this_machine(board: str | None = None, root: Path = Path("/")) -> Machine:
         board: a name for it; None for its own.
         root: where its file system starts.
     """
-    found = diagnosis.this_machine(root)
+    found, instructions = diagnosis.this_machine(root), diagnosis.instruction_sets(root)
     return Machine(
         board=board or (found.processor if found.family == "pc" else found.board),
         processor=found.processor,
@@ -59,8 +63,9 @@ def this_machine(board: str | None = None, root: Path = Path("/")) -> Machine:
         system=found.system,
         kernel=platform.release(),
         python=found.python,
-        id=_id(_text(root / "etc/machine-id"), found.processor),
+        id=_id(_text(root / "etc/machine-id"), found.processor, instructions),
         virtual=" hypervisor" in _text(root / "proc/cpuinfo"),
+        instructions=instructions,
     )
 
 
@@ -93,5 +98,6 @@ def _memory_mb(meminfo: str) -> int:
     return 0
 
 
-def _id(machine_id: str, processor: str) -> str:
-    return hashlib.sha256(f"draco-edge:{machine_id.strip()}:{processor}".encode()).hexdigest()[:12]
+def _id(machine_id: str, processor: str, instructions: Iterable[str]) -> str:
+    told = f"draco-edge:{machine_id.strip()}:{processor}:{','.join(instructions)}"
+    return hashlib.sha256(told.encode()).hexdigest()[:12]

@@ -19,7 +19,7 @@ from edge.measure.energy import Energy
 from edge.measure.machine import Machine
 from edge.measure.statistics import Interval, Summary
 
-SCHEMA = 3
+SCHEMA = 4
 KIND = "draco-edge measurement"
 STAGES = ("capture", "pre", "infer", "post")
 

@@ -91,7 +91,8 @@ def open_bundle(where: str | Path | Bundle, settings: Settings) -> Opened:
     dehazer(settings.frames[0])
     first_ms = (time.perf_counter() - start) * 1e3
     startup = Startup(read_ms + dehazer.load_ms, dehazer.compile_ms, first_ms, from_cache=dehazer.from_cache)
-    slow = pace.mark(bundle.manifest.notes, this_machine().processor)
+    here = this_machine()
+    slow = pace.mark(bundle.manifest.notes, here.processor, here.instructions)
     return Opened(subject_of(bundle), dehazer, dehazer.device, dehazer.precision, startup, made, slow)
 
 

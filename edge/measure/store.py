@@ -25,10 +25,11 @@ LARGEST_BYTES = 64 * 2**20
 # From a version to the next. Version 2 added conditions, energy, memory, layers, sustained, ratios and
 # against_float, all of them optional. What was wrong until version 3 is left out: memory depended on what was measured
 # before, and tegrastats misses the ends of a run, which counted as metered. Intervals over pictures, too narrow for
-# few, are taken anew.
+# few, are taken anew. Version 4 added the machine's instruction sets, of which its id says something too.
 UPGRADES: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: lambda raw: {**raw, "schema": 2},
     2: lambda raw: {**raw, "schema": 3, "memory": None, **_energy_of_version_2(raw), **_quality_of_version_2(raw)},
+    3: lambda raw: {**raw, "schema": 4, **_machine_of_version_3(raw)},
 }
 
 
@@ -45,6 +46,11 @@ def _quality_of_version_2(raw: Mapping[str, Any]) -> dict[str, Any]:
         return {"quality": {**raw["quality"], "psnr_interval_db": interval and asdict(interval)}}
     except (LookupError, TypeError, ValueError):
         return {}  # not scored; or damaged, which the schema tells
+
+
+def _machine_of_version_3(raw: Mapping[str, Any]) -> dict[str, Any]:
+    machine = raw.get("machine")
+    return {"machine": {**machine, "instructions": []}} if isinstance(machine, dict) else {}
 
 
 class MeasurementError(EdgeError):

@@ -1,5 +1,6 @@
 """INT8 against float32 in turns: what is recommended follows from what was timed."""
 
+import json
 import time
 from types import SimpleNamespace
 
@@ -92,6 +93,22 @@ def test_a_measurement_is_marked_where_int8_is_known_to_be_no_faster(recommended
     assert (mark is not None) is marked
     if mark:
         assert mark.startswith("take fp32") and "1.10 (1.05 to 1.15) of float32's time" in mark
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "marked"),
+    [
+        (("AVX2",), ("AVX2",), True),
+        (("AVX2",), ("AVX2", "AVX-512", "AVX-512 VNNI"), False),
+        (("NEON",), ("NEON", "dot product"), False),
+        ((), ("AVX2",), True),
+        (("AVX2",), (), True),
+    ],
+)
+def test_a_pace_says_nothing_of_a_processor_of_that_name_with_other_instruction_sets(then, now, marked):
+    found = pace.Pace(1.1, 1.05, 1.15, 2.2, 2.0, 1, "AMD EPYC", "fp32", instructions=then)
+    told = json.loads(json.dumps({"pace": found.to_json()}))
+    assert (pace.mark(told, "AMD EPYC", now) is not None) is marked
 
 
 def test_a_bundle_of_which_no_pace_is_known_gets_no_mark():

@@ -41,6 +41,17 @@ def test_what_version_2_measured_wrongly_is_left_out(measured, tmp_path):
         assert (old.energy is not None) == kept and bool(old.energy_missing) != kept
 
 
+def test_of_a_machine_of_version_3_no_instruction_sets_are_known(measured, tmp_path):
+    raw = json.loads(measured.to_json()) | {"schema": 3}
+    del raw["machine"]["instructions"]
+    (tmp_path / "old.json").write_text(json.dumps(raw))
+    assert store.read(tmp_path / "old.json").machine.instructions == ()
+    raw["machine"] = "AMD EPYC"
+    (tmp_path / "old.json").write_text(json.dumps(raw))
+    with pytest.raises(MeasurementError, match="machine: "):
+        store.read(tmp_path / "old.json")
+
+
 def test_an_interval_over_few_pictures_of_version_2_is_taken_anew(scored, tmp_path):
     raw = json.loads(scored.to_json()) | {"schema": 2}
     raw["quality"]["psnr_interval_db"] = {"low": 20.4, "high": 21.6}
