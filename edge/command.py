@@ -18,6 +18,19 @@ from typing import NoReturn, TypeVar
 from edge.errors import EdgeError, MissingPackage, WrongCall
 
 Item = TypeVar("Item")
+# Of PyTorch on the processor and on a GPU, of OpenCV, of numpy in a process that prepares pictures, and of both where
+# there cannot be so much on any machine.
+NO_MEMORY = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "insufficient memory",
+    "failed to allocate",
+    "unable to allocate",
+    "storage size calculation overflowed",
+    "array is too big",
+    "maximum allowed dimension exceeded",
+)
 
 
 def run(main: Callable[[list[str] | None], int | None], argv: list[str] | None = None) -> int:
@@ -33,6 +46,15 @@ def run(main: Callable[[list[str] | None], int | None], argv: list[str] | None =
         return 130
     except BrokenPipeError:
         sys.stderr.close()
+        return 1
+    except Exception as error:
+        if not _wants_memory(error):
+            raise
+        print(
+            f"{name}: this machine has not enough memory for what was asked; ask for less, such as a smaller size or "
+            f"batch ({(str(error).strip().splitlines() or [type(error).__name__])[0][:120]})",
+            file=sys.stderr,
+        )
         return 1
 
 
@@ -82,6 +104,13 @@ def progress(items: Iterable[Item], total: int | None, label: str) -> Iterator[I
         yield item
     if shown:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
+
+
+def _wants_memory(error: Exception) -> bool:
+    """Whether an array could not be had; libraries other than numpy say so in words only."""
+    said = str(error).lower()
+    in_words = isinstance(error, (RuntimeError, ValueError)) or type(error).__module__ == "cv2"
+    return isinstance(error, MemoryError) or (in_words and any(words in said for words in NO_MEMORY))
 
 
 def _module_name() -> str:

@@ -45,7 +45,8 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 STORED = ("fp32", "fp16")
 SEEDS = Within(0, 2**32 - 1)  # so that what a step draws (`training.state.seed_step`) is a number that torch takes
 LONGEST_NAME = 200  # bytes; files are written beside theirs, with a longer name
-LEAST_SIDE = 8  # of training pictures, in pixels
+LEAST_SIDE, LARGEST_SIDE = 8, 16384  # of training pictures, in pixels
+LARGEST_BATCH = 65536
 LEAST_SIDE_OF_FEATURES = 16  # the quadruplet's are halved four times
 
 
@@ -261,6 +262,7 @@ def _check(run: RunConfig, where: str) -> None:
         raise ConfigError(f"{where}: losses.features is {features!r}{nearest(features, FEATURES)}")
     for key in ("steps", "batch", "report_every", "save_every"):
         _at_least(where, f"training.{key}", getattr(training, key), 1)
+    _at_most(where, "training.batch", training.batch, LARGEST_BATCH)
     for key in ("warmup", "weight_decay", "clip", "workers"):
         _at_least(where, f"training.{key}", getattr(training, key), 0)
     for key in ("ema", "stochastic_depth"):
@@ -268,6 +270,7 @@ def _check(run: RunConfig, where: str) -> None:
             raise ConfigError(f"{where}: training.{key} is {getattr(training, key)}; it lies in [0, 1)")
     for side in training.size:
         _at_least(where, "training.size", side, LEAST_SIDE)
+        _at_most(where, "training.size", side, LARGEST_SIDE)
         if run.losses.quadruplet and side < LEAST_SIDE_OF_FEATURES:
             raise ConfigError(
                 f"{where}: training.size is {list(training.size)}; with losses.quadruplet a side has at least "
@@ -291,6 +294,11 @@ def _names_a_file(name: str) -> bool:
 def _at_least(where: str, key: str, value: float, least: float) -> None:
     if value < least:
         raise ConfigError(f"{where}: {key} is {value}; it is at least {least}")
+
+
+def _at_most(where: str, key: str, value: float, most: float) -> None:
+    if value > most:
+        raise ConfigError(f"{where}: {key} is {value}; it is at most {most}")
 
 
 def _read(kind: Any, table: Mapping[str, Any], where: str, prefix: str) -> Any:

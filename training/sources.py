@@ -23,6 +23,7 @@ resumes exactly, whatever the number of workers or ranks.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -60,7 +61,20 @@ class Sample(NamedTuple):
     airlight: np.ndarray | None = None
 
 
+class Stock(NamedTuple):
+    """What a source has to draw from, on which hangs what picture a number that was drawn means.
+
+    Attributes:
+        pictures: how many, or how many pairs.
+        sha256: of the names and sizes of all files, in their order.
+    """
+
+    pictures: int
+    sha256: str
+
+
 Kept = TypeVar("Kept")
+Read = list[tuple[Path, ...]]  # the files that a source has read, row by row
 Draw = Callable[[Generator], Sample]
 Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
@@ -102,9 +116,15 @@ class HazeDataset(Dataset[Tensors]):
 
     Each is hazy and clear picture, float32 (3, H, W) in [0, 1], and the haze, float32 (4, H, W): optical thickness and
     the airlight's three channels, NaN where nobody knows.
+
+    Attributes:
+        stocks: by the name of the source.
     """
 
-    def __init__(self, draws: Sequence[Draw], weights: Sequence[float], seed: int) -> None:
+    def __init__(
+        self, draws: Sequence[Draw], weights: Sequence[float], seed: int, stocks: Mapping[str, Stock] | None = None
+    ) -> None:
+        self.stocks = dict(stocks or {})
         self._draws = list(draws)
         self._share = np.cumsum(weights) / np.sum(weights)
         self._seed = seed
@@ -135,26 +155,28 @@ def build(
         ConfigError: an unknown kind or setting, or a value of the wrong type or out of range.
         EdgeError: a source without pictures that can be read.
     """
-    draws, weights = [], []
+    draws, weights, stocks = [], [], {}
     for name, table in sources.items():
         source = read_source(name, table)
         if source.weight:
-            draw = KINDS[source.kind](Path(root), size, source)
+            rows: Read = []
+            draw = KINDS[source.kind](Path(root), size, source, rows)
+            stocks[name] = _stock(rows)
             if isinstance(source, settings.Synthesized) and source.jpeg:
                 draw = _stored_as_jpeg(draw, source.jpeg)
             draws.append(draw)
             weights.append(source.weight)
     if not draws:
         raise EdgeError("the configuration has no source with a weight above 0")
-    return HazeDataset(draws, weights, seed)
+    return HazeDataset(draws, weights, seed, stocks)
 
 
 # kinds of sources -----------------------------------------------------------------------------------------------------
 
 
-def _pairs(root: Path, size: tuple[int, int], to: settings.Pairs) -> Draw:
+def _pairs(root: Path, size: tuple[int, int], to: settings.Pairs, read: Read) -> Draw:
     """Pairs as they are; with probability `vary` the haze between the two is thinned or thickened."""
-    pictures = _readable(kept_pairs(root / to.folder, to.leave_out, to.only, to.limit), partial(_read_pair, size))
+    pictures = _readable(kept_pairs(root / to.folder, to.leave_out, to.only, to.limit), partial(_read_pair, size), read)
 
     def draw(rng: Generator) -> Sample:
         hazy, clear = pictures[rng.integers(len(pictures))]
@@ -167,11 +189,11 @@ def _pairs(root: Path, size: tuple[int, int], to: settings.Pairs) -> Draw:
     return draw
 
 
-def _depth(root: Path, size: tuple[int, int], to: settings.Depth) -> Draw:
+def _depth(root: Path, size: tuple[int, int], to: settings.Depth, read: Read) -> Draw:
     """Clear pictures with depth."""
     folder = root / to.folder
     files = [(path, folder / "depth" / f"{path.stem}.png") for path in kept_pictures(folder / "clear", to.leave_out)]
-    scenes = _readable(files, partial(_read_with_depth, size))
+    scenes = _readable(files, partial(_read_with_depth, size), read)
 
     def draw(rng: Generator) -> Sample:
         clear, depth = scenes[rng.integers(len(scenes))]
@@ -182,11 +204,11 @@ def _depth(root: Path, size: tuple[int, int], to: settings.Depth) -> Draw:
     return draw
 
 
-def _synthetic_pairs(root: Path, size: tuple[int, int], to: settings.SyntheticPairs) -> Draw:
+def _synthetic_pairs(root: Path, size: tuple[int, int], to: settings.SyntheticPairs, read: Read) -> Draw:
     """Pairs made by the scattering model, hazed anew through their own depth."""
     scenes = [
         (clear, synthesis.benchmark_depth(_float(hazy), _float(clear)))
-        for hazy, clear in _readable(kept_pairs(root / to.folder, to.leave_out), partial(_read_pair, size))
+        for hazy, clear in _readable(kept_pairs(root / to.folder, to.leave_out), partial(_read_pair, size), read)
     ]
 
     def draw(rng: Generator) -> Sample:
@@ -204,9 +226,9 @@ def _synthetic_pairs(root: Path, size: tuple[int, int], to: settings.SyntheticPa
     return draw
 
 
-def _clear(root: Path, size: tuple[int, int], to: settings.Clear) -> Draw:
+def _clear(root: Path, size: tuple[int, int], to: settings.Clear, read: Read) -> Draw:
     """Clear pictures under haze over invented depth."""
-    pictures = _many(root, to.folders, to, size)
+    pictures = _many(root, to.folders, to, size, read)
 
     def draw(rng: Generator) -> Sample:
         clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
@@ -215,9 +237,9 @@ def _clear(root: Path, size: tuple[int, int], to: settings.Clear) -> Draw:
     return draw
 
 
-def _aerial(root: Path, size: tuple[int, int], to: settings.Aerial) -> Draw:
+def _aerial(root: Path, size: tuple[int, int], to: settings.Aerial, read: Read) -> Draw:
     """Clear pictures under the haze that lies between a drone and the ground."""
-    pictures = _many(root, to.folders, to, size)
+    pictures = _many(root, to.folders, to, size, read)
 
     def draw(rng: Generator) -> Sample:
         clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
@@ -233,13 +255,13 @@ def _aerial(root: Path, size: tuple[int, int], to: settings.Aerial) -> Draw:
     return draw
 
 
-def _transfer(root: Path, size: tuple[int, int], to: settings.Transfer) -> Draw:
+def _transfer(root: Path, size: tuple[int, int], to: settings.Transfer, read: Read) -> Draw:
     """The haze of real pairs, fitted to them, over other clear scenes."""
     maps = []
-    for hazy, clear in _readable(kept_pairs(root / to.pairs, to.leave_out), partial(_read_pair, size)):
+    for hazy, clear in _readable(kept_pairs(root / to.pairs, to.leave_out), partial(_read_pair, size), read):
         fitted = synthesis.fitted_haze(_float(hazy), _float(clear))
         maps.append((_eight_bit(fitted.transmission), _eight_bit(fitted.glow)))
-    scenes = _many(root, to.onto, to, size)
+    scenes = _many(root, to.onto, to, size, read)
 
     def draw(rng: Generator) -> Sample:
         transmission, glow = maps[rng.integers(len(maps))]
@@ -254,9 +276,9 @@ def _transfer(root: Path, size: tuple[int, int], to: settings.Transfer) -> Draw:
     return draw
 
 
-def _identity(root: Path, size: tuple[int, int], to: settings.Pictures) -> Draw:
+def _identity(root: Path, size: tuple[int, int], to: settings.Pictures, read: Read) -> Draw:
     """Clear pictures, whose answer is the picture itself."""
-    pictures = _many(root, to.folders, to, size)
+    pictures = _many(root, to.folders, to, size, read)
 
     def draw(rng: Generator) -> Sample:
         clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
@@ -267,15 +289,21 @@ def _identity(root: Path, size: tuple[int, int], to: settings.Pictures) -> Draw:
     return draw
 
 
-def _unlabelled(root: Path, size: tuple[int, int], to: settings.Pictures) -> Draw:
+def _unlabelled(root: Path, size: tuple[int, int], to: settings.Pictures, read: Read) -> Draw:
     """Hazy photographs alone."""
-    pictures = _many(root, to.folders, to, size)
+    pictures = _many(root, to.folders, to, size, read)
 
     def draw(rng: Generator) -> Sample:
         hazy = _recoloured(rng, _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))])))[0]
         return Sample(hazy, np.full_like(hazy, np.nan))
 
     return draw
+
+
+def _stock(rows: Read) -> Stock:
+    """Names and sizes: they tell pictures that came or went, and do not change when the folder is copied elsewhere."""
+    said = [f"{path.parent.name}/{path.name}\0{path.stat().st_size}\0" for row in rows for path in row]
+    return Stock(len(rows), hashlib.sha256("".join(said).encode(errors="surrogateescape")).hexdigest())
 
 
 KINDS: Mapping[str, Callable[..., Draw]] = {
@@ -337,7 +365,7 @@ def _recoloured(rng: Generator, *pictures: np.ndarray, much: float = 1.0) -> tup
 
 
 def _many(
-    root: Path, folders: Sequence[str], to: settings.Pictures | settings.Transfer, size: tuple[int, int]
+    root: Path, folders: Sequence[str], to: settings.Pictures | settings.Transfer, size: tuple[int, int], read: Read
 ) -> list[np.ndarray]:
     if not folders:
         raise EdgeError("a source has an empty list of folders; name one")
@@ -348,11 +376,14 @@ def _many(
             f"no picture in {', '.join(folders)} under {root} is left: all names begin with the source's `without`, or "
             "all places are in the fold of its `leave_out`"
         )
-    return _readable([(path,) for path in paths], partial(_read, size))
+    return _readable([(path,) for path in paths], partial(_read, size), read)
 
 
-def _readable(rows: Iterable[tuple[Path, ...]], read: Callable[..., Kept]) -> list[Kept]:
+def _readable(rows: Iterable[tuple[Path, ...]], reader: Callable[..., Kept], read: Read) -> list[Kept]:
     """What is kept in memory of each row of files; a row that cannot be read, or does not fit, is named and left out.
+
+    Args:
+        read: each row that is kept is added to it.
 
     Raises:
         PictureError: nothing is left; the message is that of the last one that could not be read.
@@ -360,7 +391,8 @@ def _readable(rows: Iterable[tuple[Path, ...]], read: Callable[..., Kept]) -> li
     kept, wrong = [], PictureError("no picture is left outside the fold of the source's `leave_out`")
     for row in rows:
         try:
-            kept.append(read(*row))
+            kept.append(reader(*row))
+            read.append(row)
         except PictureError as error:
             wrong = error
             command.say(f"left out: {error}")

@@ -7,6 +7,7 @@ generator's state has to be kept.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from edge.files import write_whole
 from training.checkpoint import CheckpointError, read_tensors, tensors_to_bytes
 from training.config import RunConfig
+from training.sources import Stock
 
 FORMAT = "draco-edge-resume/1"
 HELD = {"steps", "elapsed_s", "waited_s", "sums"}  # what `training.window.Window.held` gives
@@ -51,6 +53,7 @@ class Resume:
 
     Attributes:
         command: that makes what it minimises; empty in a file that was written before this was kept.
+        stocks: what each source had to draw from (`training.sources.Stock`); empty in such a file too.
     """
 
     config: RunConfig
@@ -58,6 +61,7 @@ class Resume:
     parts: dict[str, dict[str, Tensor]]
     scaler: dict[str, Any]
     command: str = ""
+    stocks: dict[str, Stock] = field(default_factory=dict)
 
 
 def save_resume(
@@ -70,6 +74,7 @@ def save_resume(
     average: nn.Module,
     optimizer: torch.optim.Optimizer,
     scaler: dict[str, Any],
+    stocks: Mapping[str, Stock],
 ) -> None:
     """Write all of a run; whole or not at all. Raises `CheckpointError`."""
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
@@ -82,6 +87,7 @@ def save_resume(
         "config": config.to_json(),
         "progress": json.dumps(asdict(progress)),
         "scaler": json.dumps(scaler),
+        "stocks": json.dumps(stocks),
     }
     write_whole(path, tensors_to_bytes(tensors, metadata), CheckpointError)
 
@@ -106,6 +112,7 @@ def read_resume(path: Path) -> Resume:
             parts,
             dict(json.loads(metadata["scaler"])),
             metadata.get("command", ""),
+            {name: Stock(*stock) for name, stock in dict(json.loads(metadata.get("stocks", "{}"))).items()},
         )
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: {DAMAGED}: {error}") from None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 
+from edge.command import say
 from edge.errors import EdgeError
 from edge.exporting.models import SHIPPED
 from edge.files import write_whole
@@ -40,6 +42,7 @@ from training.window import Window
 SIGNAL_S = 2.0  # until a killed process is told of, once its connection has broken
 COMMAND = "training.train"  # minimises a configuration's losses and nothing else
 BEST, LAST, RESUME = "best.safetensors", "last.safetensors", "resume.safetensors"
+BYTES_OF_A_PIXEL = 40  # float32: of the hazy and the clear picture, and of the haze between them
 FREE_TO_CHANGE = ("workers", "report_every", "save_every", "stored")  # of [training]: they do not change the weights
 ADVICE = "resume it without --config, or start a new run with another --out"
 
@@ -79,6 +82,7 @@ class Trainer:
         self.progress = resume.progress if resume else Progress()
         if objective is None and dataset is None:
             _refuse_unlabelled(config)
+        _refuse_more_than_memory(config)
         if self.progress.processes not in (0, self.fabric.world_size):
             raise TrainingError(
                 f"the run in {folder} was trained by {self.progress.processes} processes and is resumed by "
@@ -126,6 +130,9 @@ class Trainer:
         self._dataset = (
             dataset if dataset is not None else sources.build(config.sources, training.size, config.seed, data)
         )
+        self._stocks: dict[str, sources.Stock] = getattr(self._dataset, "stocks", {})
+        if resume and self.fabric.is_global_zero:
+            _tell_of_other_pictures(resume.stocks, self._stocks)
         self._stop = False
 
     def describe(self) -> str:
@@ -276,6 +283,7 @@ class Trainer:
                 average=self.average.module,
                 optimizer=self.optimizer.optimizer,
                 scaler=scaler.state_dict() if scaler is not None else {},
+                stocks=self._stocks,
             )
         self.fabric.barrier()
 
@@ -418,6 +426,37 @@ def _refuse_unlabelled(config: RunConfig) -> None:
                 f"sources.{name} has no clear pictures, from which training.train learns; take it out, or give it to "
                 "quantization.distill"
             )
+
+
+def _tell_of_other_pictures(before: Mapping[str, sources.Stock], now: Mapping[str, sources.Stock]) -> None:
+    """Say where a run goes on with other pictures than it had: what a number that was drawn means is another then."""
+    for name in (name for name in now if name in before):
+        had, has = before[name], now[name]
+        if had != has:
+            what = (
+                f"{has.pictures} pictures, {had.pictures} before"
+                if had.pictures != has.pictures
+                else "other pictures than before"
+            )
+            say(
+                f"sources.{name} has {what}: the run goes on with them, but not as it would have; to go on exactly, "
+                "stop it and bring the files of then back"
+            )
+
+
+def _refuse_more_than_memory(config: RunConfig) -> None:
+    """Where the pictures of one step alone do not fit, no step can be done: the system would end the process at it."""
+    width, height = config.training.size
+    needed, there = config.training.batch * width * height * BYTES_OF_A_PIXEL, _memory_bytes()
+    if needed > there:
+        raise ConfigError(
+            f"training.batch is {config.training.batch} and training.size {width}x{height}: the pictures of a step "
+            f"take {needed / 2**30:,.0f} GiB and this machine has {there / 2**30:,.0f}; take fewer or smaller ones"
+        )
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def resumed(folder: Path, config: RunConfig | None, command: str = COMMAND, advice: str = ADVICE) -> Resume:

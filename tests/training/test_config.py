@@ -57,6 +57,8 @@ def test_the_page_names_every_setting_of_every_kind_of_source_with_its_default(k
         ("training.size", [32], "training.size is [32]; it takes a list of 2"),
         ("training.size", ["a", 3], "training.size is 'a'; it takes a whole number"),
         ("training.learning_rate", "1e-3", "training.learning_rate is '1e-3'; it takes a number"),
+        ("training.size", [10**6, 24], "training.size is 1000000; it is at most 16384"),
+        ("training.batch", 10**9, "training.batch is 1000000000; it is at most 65536"),
         ("training.ema", 1.0, "training.ema is 1.0; it lies in [0, 1)"),
         ("training.stored", "fp61", "training.stored is 'fp61'; did you mean 'fp16'?"),
         ("training.precision", "bf32", "training.precision is 'bf32'; did you mean 'fp32'?"),

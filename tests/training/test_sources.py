@@ -201,10 +201,10 @@ def read(monkeypatch) -> list[Path]:
     files: list[Path] = []
     readable = sources._readable
 
-    def noted(rows, reader):
+    def noted(rows, *more):
         rows = list(rows)
         files.extend(path for row in rows for path in row)
-        return readable(rows, reader)
+        return readable(rows, *more)
 
     monkeypatch.setattr(sources, "_readable", noted)
     return files
