@@ -93,9 +93,9 @@ class Compiled:
     def __init__(self, bundle: Bundle, hint: str) -> None:
         from targets.openvino.files import WEIGHTS, XML
         from targets.openvino.processor import reform
-        from targets.openvino.runtime import import_openvino
+        from targets.openvino.runtime import own_core
 
-        core = import_openvino().Core()
+        core = own_core()
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": hint}
         model = core.read_model(bundle.files[XML], bundle.files[WEIGHTS])
         reform(model, "CPU")

@@ -29,9 +29,9 @@ class OpenVINOTarget(Target):
         versions, missing = found_versions({"openvino": "openvino", "nncf": "export", "onnx": "export"})
         devices: tuple[Device, ...] = ()
         if "openvino" in versions:
-            from targets.openvino.runtime import import_openvino
+            from targets.openvino.runtime import own_core
 
-            core = import_openvino().Core()
+            core = own_core()
             devices = tuple(Device(n, str(core.get_property(n, "FULL_DEVICE_NAME"))) for n in core.available_devices)
         return Check(self.name, len(versions) == 3, bool(devices), versions, devices, missing)
 

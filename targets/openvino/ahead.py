@@ -21,7 +21,7 @@ from edge import command
 from edge.bundle import Bundle
 from edge.errors import EdgeError
 from targets.openvino.files import WEIGHTS, XML
-from targets.openvino.runtime import import_openvino, last_line
+from targets.openvino.runtime import import_openvino, last_line, own_core
 
 GENERATIONS = {"3720": "Meteor Lake", "4000": "Lunar Lake", "5010": "Panther Lake"}
 PROGRAM_VARIABLE = "DRACO_EDGE_NPU_COMPILER"
@@ -94,7 +94,7 @@ def _look_for_compiler() -> None:
     nothing = opset13.parameter([1, 4], ov.Type.f32)
     model = ov.Model([opset13.relu(nothing)], [nothing])
     try:
-        ov.Core().compile_model(model, "NPU", {"NPU_PLATFORM": next(iter(GENERATIONS))})
+        own_core().compile_model(model, "NPU", {"NPU_PLATFORM": next(iter(GENERATIONS))})
     except RuntimeError as error:
         raise EdgeError(
             f"there is no NPU compiler on this machine ({last_line(error)}): leave --device out, and the board "
@@ -104,7 +104,7 @@ def _look_for_compiler() -> None:
 
 
 def _by_openvino(bundle: Bundle, generation: str) -> bytes:
-    core = import_openvino().Core()
+    core = own_core()
     model = core.read_model(bundle.files[XML], bundle.files[WEIGHTS])
     try:
         return core.compile_model(model, "NPU", {"NPU_PLATFORM": generation}).export_model().getvalue()

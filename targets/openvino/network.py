@@ -15,15 +15,14 @@ from targets.openvino.ahead import imported
 from targets.openvino.device import chosen_place, compile_settings, precision_of
 from targets.openvino.files import WEIGHTS, XML
 from targets.openvino.processor import reform
-from targets.openvino.runtime import import_openvino, last_line
+from targets.openvino.runtime import last_line, own_core
 
 
 class OpenVINONetwork:
     """See `targets.Network`."""
 
     def __init__(self, bundle: Bundle, device: str, threads: int | None) -> None:
-        ov = import_openvino()
-        core = ov.Core()
+        core = own_core()
         place = chosen_place(core, device)
         settings = compile_settings(bundle.manifest.precision, place, threads)
         start = time.perf_counter()

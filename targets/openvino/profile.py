@@ -11,7 +11,7 @@ from edge.bundle import Bundle
 from targets.openvino.device import chosen_place, compile_settings, precision_of
 from targets.openvino.files import WEIGHTS, XML
 from targets.openvino.processor import reform
-from targets.openvino.runtime import import_openvino
+from targets.openvino.runtime import own_core
 
 RUNS = 30
 NO_WORK = ("Input", "Output", "Const", "Reorder", "Reshape", "Transpose", "Convert")
@@ -30,8 +30,7 @@ def layer_times(
     Returns:
         (name, kind of layer, precision that it ran in, milliseconds) each.
     """
-    ov = import_openvino()
-    core = ov.Core()
+    core = own_core()
     place = chosen_place(core, device)
     model = core.read_model(bundle.files[XML], bundle.files[WEIGHTS])
     reform(model, place)
@@ -50,7 +49,7 @@ def layer_times(
 
 def kernels(bundle: Bundle, device: str) -> dict[str, dict[str, int]]:
     """Precision to kind of layer to how many of them, from the compiled model; what only moves data is not counted."""
-    core = import_openvino().Core()
+    core = own_core()
     place = chosen_place(core, device)
     model = core.read_model(bundle.files[XML], bundle.files[WEIGHTS])
     reform(model, place)

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from edge import command
+from edge import command, forks
 from targets.onnx.runtime import no_telemetry
 
 TELEMETRY = "openvino_telemetry"
@@ -22,6 +23,43 @@ def import_openvino() -> ModuleType:
     """
     with _no_telemetry():
         return command.require("openvino", "openvino")
+
+
+class _OwnCore(forks.OfOneProcess):
+    """The process's own `openvino.Core`, made when it is first asked for."""
+
+    def __init__(self) -> None:
+        self._core: Any = None
+        self._turn = forks.Turn()
+        forks.watch(self)
+
+    def __call__(self) -> Any:
+        with self._turn.held():
+            if self._core is None:
+                self._core = import_openvino().Core()
+            return self._core
+
+    def forked(self) -> None:
+        """See `edge.forks`."""
+        if self._core is not None:
+            forks.never_free(self._core)
+            self._core = None
+
+
+_own_core = _OwnCore()
+
+
+def own_core() -> Any:
+    """The one `openvino.Core` of this process, which every model here is opened with; kept to the process's end.
+
+    On a processor with AMX each Core brings a stack of its own for the handlers of signals, and on its end puts back
+    the one that it found. Where two of them end in the order in which they were made, the second puts back what the
+    first has freed already, and the next signal ends the process (SIGSEGV).
+
+    Raises:
+        MissingPackage: OpenVINO is not installed.
+    """
+    return _own_core()
 
 
 def plugins() -> list[str]:

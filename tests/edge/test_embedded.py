@@ -231,3 +231,26 @@ def test_a_bundle_shows_itself_without_the_content_of_its_files(grid_bundle):
 
 def test_a_notebook_can_complete_what_the_package_has():
     assert set(edge.__all__) <= set(dir(edge))
+
+
+def test_a_signal_that_comes_after_two_models_were_closed_in_order_reaches_its_handler(python, openvino_bundle):
+    """With AMX, OpenVINO gives handlers a stack; two runtimes in one process would leave one that is freed."""
+    done = python(
+        "-c",
+        textwrap.dedent("""
+            import signal, sys
+            import edge
+
+            came = []
+            signal.signal(signal.SIGUSR1, lambda *_: came.append(1))
+            opened = [edge.Dehazer(sys.argv[1], threads=1) for _ in range(2)]
+            while opened:
+                opened.pop(0).close()
+            taken = [bytearray(20_000) for _ in range(2_000)]  # memory that was freed is used again
+            for _ in range(3):
+                signal.raise_signal(signal.SIGUSR1)
+            print(len(came))
+        """),
+        openvino_bundle,
+    )
+    assert (done.returncode, done.stdout) == (0, "3\n"), done.stderr

@@ -11,14 +11,14 @@ from edge.dehazer import Dehazer
 from edge.errors import BundleError, DeviceUnavailable, EdgeError
 from targets.openvino import TARGET, ahead
 from targets.openvino.files import WEIGHTS, XML
-from targets.openvino.runtime import import_openvino
+from targets.openvino.runtime import own_core
 
 PICTURE = np.random.default_rng(0).integers(0, 256, (30, 40, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")
 def core():
-    return import_openvino().Core()
+    return own_core()
 
 
 @pytest.fixture
