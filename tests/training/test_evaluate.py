@@ -130,7 +130,7 @@ def test_fewer_than_one_thread_is_a_wrong_call(pairs_folder, capsys):
     with pytest.raises(SystemExit) as ended:
         evaluate.main(["--baseline", "hazy", "--data", str(pairs_folder), "--threads", "-1"])
     assert ended.value.code == 2
-    assert "--threads is 1 or more" in capsys.readouterr().err
+    assert "--threads: '-1' is not a whole number from 1" in capsys.readouterr().err
 
 
 def test_colour_difference_is_taken_alike_in_strips():
