@@ -34,9 +34,10 @@ class _OwnCore(forks.OfOneProcess):
         forks.watch(self)
 
     def __call__(self) -> Any:
+        openvino = import_openvino()
         with self._turn.held():
             if self._core is None:
-                self._core = import_openvino().Core()
+                self._core = openvino.Core()
             return self._core
 
     def forked(self) -> None:
