@@ -10,6 +10,7 @@ import shlex
 import sys
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from edge.bundle import Bundle
@@ -51,7 +52,9 @@ def prove(folder: Path, bundles: Bundles) -> Iterator[str]:
     compiler = _program(folder, bundles.folder / "npu-compiler")
     wine = run("wine", "--version", env=_wine(folder)).split()[0]
     for model in (bundles.model, "full"):
-        place = bundles.get("openvino", model=model, more=("--device", "NPU"), env={PROGRAM_VARIABLE: str(compiler)})
+        env = {PROGRAM_VARIABLE: str(compiler)}
+        with _server(folder):
+            place = bundles.get("openvino", model=model, more=("--device", "NPU"), env=env)
         bundle = Bundle.read(place)
         compiled = bundle.manifest.notes[NOTE]
         if list(compiled) != [f"NPU.{generation}" for generation in GENERATIONS]:
@@ -68,6 +71,17 @@ def prove(folder: Path, bundles: Bundles) -> Iterator[str]:
             f"NPU compiler of OpenVINO {VERSION} under {wine}, {Path(model).stem} model in INT8: compiled for {sizes}; "
             f"the bundle is {total:.2f} MB"
         )
+
+
+@contextmanager
+def _server(folder: Path) -> Iterator[None]:
+    """One server for all of Wine's programs meanwhile: who meets one that is just ending is cut off."""
+    run("wineserver", "--wait", env=_wine(folder))  # for that of an earlier run
+    run("wineserver", "--persistent=60", env=_wine(folder))  # seconds, should this process be killed
+    try:
+        yield
+    finally:
+        run("wineserver", "--kill", env=_wine(folder))
 
 
 def _program(folder: Path, place: Path) -> Path:
