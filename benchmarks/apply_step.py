@@ -3,7 +3,8 @@
 Times are medians on one thread, each step with the floor that no program gets under: copying the frame; beside them
 those of a plain bilinear 80x60 grid. Sharpness is measured with oracle coefficients (the true gain, averaged over each
 cell) on scenes whose depth is known: the error within 6 pixels of depth edges of the 160x120 grid that follows edges,
-as a share of that of a plain grid: of 80x60, and of 160x120, which tells what following edges alone is worth.
+as a share of that of a plain grid: of 80x60, and of 160x120, which tells what following edges alone is worth. Pixels
+whose depth was not measured do not count.
 """
 
 from __future__ import annotations
@@ -121,6 +122,8 @@ def _edge_ratios(scene: Scene) -> dict[str, float]:
     jumps = (cv2.dilate(thickness, kernel) - cv2.erode(thickness, kernel)) > 0.15
     reach = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * NEAR_PX + 1, 2 * NEAR_PX + 1))
     near = cv2.dilate(jumps.astype(np.uint8), reach) > 0
+    if scene.measured is not None:
+        near &= scene.measured
     step = GridApply(*GRID)
     step.reduce(np.rint(hazy * 255).astype(np.uint8))
     sharp = np.exp(step.sharpen([np.log(cv2.resize(gain, GRID, interpolation=cv2.INTER_AREA))])[0])

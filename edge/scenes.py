@@ -20,10 +20,12 @@ class Scene:
     Attributes:
         picture: uint8 RGB (H, W, 3).
         depth: metres, float32 (H, W), positive and finite.
+        measured: bool (H, W), where that is more than a guess; None where it is everywhere.
     """
 
     picture: np.ndarray
     depth: np.ndarray
+    measured: np.ndarray | None = None
 
 
 def motorcycle() -> Scene:
@@ -36,7 +38,7 @@ def motorcycle() -> Scene:
     picture, _, disparity = data.stereo_motorcycle()
     known = np.isfinite(disparity) & (disparity > 0)
     depth = np.where(known, FOCAL_PX * BASELINE_M / (np.where(known, disparity, 1) + OFFSET_PX), 0).astype(np.float32)
-    return Scene(np.ascontiguousarray(picture[..., :3]), _filled(depth))
+    return Scene(np.ascontiguousarray(picture[..., :3]), _filled(depth), known)
 
 
 def landscape(seed: int, width: int = 320, height: int = 240) -> Scene:

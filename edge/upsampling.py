@@ -36,7 +36,7 @@ class JointBilateral:
         if loops is None:
             self._library = _Library(width, height)
         else:
-            self._shares = _shares()
+            self._likeness = _likeness(np.arange(REACH + 1)).astype(np.float32)[None]
 
     def __call__(self, planes: Sequence[np.ndarray], coarse: np.ndarray, fine: np.ndarray) -> list[np.ndarray]:
         """The planes with twice as many cells each way.
@@ -55,21 +55,13 @@ class JointBilateral:
         if self._loops is None:
             self._library.double(planes, coarse, fine, doubled)
         else:
-            self._loops.twice(tuple(planes), coarse, fine, self._shares, tuple(doubled))
+            self._loops.twice(tuple(planes), coarse, fine, self._likeness, tuple(doubled))
         return doubled
 
 
 def _likeness(differences: np.ndarray) -> np.ndarray:
     """Of cells whose brightness differs by so many grey levels."""
     return np.maximum(np.exp(-(differences.astype(np.float64) ** 2) / (2 * SIGMA**2)), LEAST)
-
-
-def _shares() -> np.ndarray:
-    """The second of two neighbours' share, as `edge.native` wants it."""
-    likeness = _likeness(np.arange(REACH + 1))
-    first, second = likeness[:, None], likeness[None, :]
-    tables = (FAR * second / (NEAR * first + FAR * second), NEAR * second / (FAR * first + NEAR * second))
-    return np.array(tables, np.float32).reshape(2, -1)
 
 
 class _Library:

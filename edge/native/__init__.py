@@ -15,10 +15,10 @@ Attributes:
         uint8 (h, w, 3), to the last four: float32 (h, w, 3), (h, w), (h, w, 3), (h, w). scales are the slope and offset
         of density and the factors of tint, shift and detail; limits the largest log gain and the airlight.
 
-        ``twice(planes, coarse, fine, shares, out)`` writes planes, a tuple of one to four float32 (h, w), to as many
+        ``twice(planes, coarse, fine, likeness, out)`` writes planes, a tuple of one to four float32 (h, w), to as many
         of twice the size as `edge.upsampling.JointBilateral` does. coarse and fine are the picture on both grids,
-        uint8 RGB; shares, float32 (2, 256), is the second neighbour's share where the first is nearer and where it is
-        itself, by 16 times the first's difference in brightness, up to 15, plus the second's.
+        uint8 RGB; likeness, float32 (1, 16), is how much a cell counts whose brightness differs by so many grey levels,
+        of one whose is the same; the last for more.
 
         ``clear(frame, log_gain, log_gain_mean, shift, shift_mean, light, most, out)`` writes the clear frame to `out`:
         log_gain and shift, float32 (h, w, 3), are enlarged bilinearly to the grid of their means (h', w') and these

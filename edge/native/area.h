@@ -18,7 +18,7 @@ static int average_frame(const Py_buffer *frame, const Py_buffer *out) {
     Py_ssize_t height = frame->shape[0], width = frame->shape[1], rows = out->shape[0], cells = out->shape[1];
     Py_ssize_t values = 3 * width, most = height / rows + 2;
     Span *spans = malloc((size_t)cells * sizeof(Span));
-    float *room = calloc((size_t)(values + 1 + 3 * cells + 1 + most), sizeof(float));
+    float *room = zeroes((size_t)(values + 1 + 3 * cells + 1 + most));
     if (spans == NULL || room == NULL) {
         free(spans);
         free(room);

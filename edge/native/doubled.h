@@ -18,7 +18,7 @@ typedef struct {
     const float *planes[MOST_PLANES];
     float *out[MOST_PLANES];
     const uint8_t *coarse, *fine; /* the picture, RGB, on both grids */
-    const float *nearer_first, *nearer_second;
+    Shares shares;
 } Doubling;
 
 /* Each cell twice, the first and the last four times. */
@@ -31,7 +31,7 @@ static void repeat_greys(uint8_t *restrict twice, const uint8_t *restrict row, P
 /* 0, or -1 where there is no memory. */
 static int double_planes(const Doubling *of) {
     Py_ssize_t wide = 2 * of->cells, twice = wide + 4;
-    float *floats = malloc((size_t)(2 * of->count * wide + wide + twice) * sizeof(float)), *free_floats = floats;
+    float *floats = zeroes((size_t)(2 * of->count * wide + wide + twice)), *free_floats = floats;
     uint8_t *bytes = malloc((size_t)(6 * wide + of->cells + twice + wide)), *free_bytes = bytes;
     if (floats == NULL || bytes == NULL) {
         free(floats);
@@ -54,7 +54,7 @@ static int double_planes(const Doubling *of) {
             loops.mean(below->wide, below->fine[0], below->fine[1], wide);
             loops.grey(grey, of->coarse + y * 3 * of->cells, of->cells);
             repeat_greys(greys, grey, of->cells);
-            loops.share(share, below->wide, greys + 1, greys + 3, of->nearer_second, of->nearer_first, index, wide);
+            loops.share(share, below->wide, greys + 1, greys + 3, &of->shares, 1, 0, index, wide);
             for (int p = 0; p < of->count; p++) {
                 loops.repeat(repeated, of->planes[p] + y * of->cells, of->cells);
                 loops.mix(below->planes[p], repeated + 1, repeated + 3, share, wide);
@@ -63,8 +63,7 @@ static int double_planes(const Doubling *of) {
         for (int nearer = 0; nearer < 2; nearer++) { /* to which of both the fine row lies */
             if (nearer ? y == of->rows : y == 0) continue;
             const uint8_t *like = nearer ? below->fine[0] : above->fine[1];
-            const float *shares = nearer ? of->nearer_second : of->nearer_first;
-            loops.share(share, like, above->wide, below->wide, shares, shares, index, wide);
+            loops.share(share, like, above->wide, below->wide, &of->shares, nearer, nearer, index, wide);
             for (int p = 0; p < of->count; p++)
                 loops.mix(of->out[p] + (2 * y - 1 + nearer) * wide, above->planes[p], below->planes[p], share, wide);
         }

@@ -2,6 +2,20 @@
 #include "numbers.h"
 #include "sixteen.h"
 
+enum { LINE = 16 }; /* floats in a line of the processor's cache */
+
+/* A length of rows of which each starts with a line of the cache, where the first does. */
+static size_t whole_lines(size_t floats) { return (floats + LINE - 1) / LINE * LINE; }
+
+/* So many zeroes, from the start of a line: registers of a line's width are read and written in half the time there.
+ * NULL where there is no memory. */
+static float *zeroes(size_t count) {
+    size_t size = whole_lines(count) * sizeof(float);
+    float *room = aligned_alloc(LINE * sizeof(float), size);
+    if (room != NULL) memset(room, 0, size);
+    return room;
+}
+
 /* Between which two cells a pixel lies. */
 typedef struct {
     int low;     /* the cell before */
@@ -40,6 +54,24 @@ enum { DECODED = 12 }; /* values for each cell of a row that is decoded */
 
 enum { REACH = 15 }; /* grey levels apart that are told apart from more */
 
+#define NEARER 0.75f /* the nearer neighbour's weight, of like ones */
+
+/* What two neighbours of a cell weigh, by how far their brightness is from its own, in grey levels. */
+typedef struct {
+    float likeness[REACH + 1];
+    float second[2][(REACH + 1) * (REACH + 1)]; /* the second's share where the first is nearer, and where it is itself */
+} Shares;
+
+static void fill_shares(Shares *of, const float *likeness) {
+    memcpy(of->likeness, likeness, sizeof of->likeness);
+    for (int nearer = 0; nearer < 2; nearer++)
+        for (int i = 0; i < (REACH + 1) * (REACH + 1); i++) {
+            float first = likeness[i / (REACH + 1)] * (nearer ? 1 - NEARER : NEARER);
+            float second = likeness[i % (REACH + 1)] * (nearer ? NEARER : 1 - NEARER);
+            of->second[nearer][i] = second / (first + second);
+        }
+}
+
 /* The pixels that one of the result covers along an axis: the first and the last of them in part. */
 typedef struct {
     Py_ssize_t first, last;
@@ -71,18 +103,14 @@ typedef struct {
     );
     void (*grey)(uint8_t *, const uint8_t *, Py_ssize_t);
     void (*share)(
-        float *, const uint8_t *, const uint8_t *, const uint8_t *, const float *, const float *, uint8_t *, Py_ssize_t
+        float *, const uint8_t *, const uint8_t *, const uint8_t *, const Shares *, int, int, uint8_t *, Py_ssize_t
     );
     void (*mix)(float *, const float *, const float *, const float *, Py_ssize_t);
-    void (*between)(float *, const float *, const float *, float, Py_ssize_t);
     void (*repeat)(float *, const float *, Py_ssize_t);
     void (*mean)(uint8_t *, const uint8_t *, const uint8_t *, Py_ssize_t);
-    void (*enlarge)(
-        float *, float *, const float *, const float *, const float *, const float *, const Place *, Py_ssize_t
-    );
-    void (*twice)(
-        float *, float *, const float *, const float *, const float *, const float *, Py_ssize_t
-    );
+    void (*enlarge)(float *, float *, const float *, const float *, const Place *, Py_ssize_t);
+    void (*twice)(float *, float *, const float *, const float *, Py_ssize_t);
+    void (*join)(float *, const float *, const float *, float, const float *, Py_ssize_t);
     void (*finish)(float *, float *, const float *, const float *, const float *, float, Py_ssize_t);
     void (*combine)(
         uint8_t *, const uint8_t *, const float *, const float *, const float *, const float *, const float *,
@@ -99,10 +127,10 @@ typedef struct {
 
 #define ROWS(kind)                                                                                                     \
     (Rows) {                                                                                                           \
-        decode_row_##kind, grey_row_##kind, share_row_##kind, mix_row_##kind, between_rows_##kind,                     \
-            repeat_cells_##kind, mean_row_##kind, enlarge_rows_##kind, double_rows_##kind, finish_row_##kind,          \
-            combine_rows_##kind, average_down_##kind, average_across_##kind, round_off_##kind, differ_row_##kind,      \
-            change_row_##kind, trust_row_##kind, keep_row_##kind                                                       \
+        decode_row_##kind, grey_row_##kind, share_row_##kind, mix_row_##kind, repeat_cells_##kind, mean_row_##kind,    \
+            enlarge_rows_##kind, double_rows_##kind, join_row_##kind, finish_row_##kind, combine_rows_##kind,          \
+            average_down_##kind, average_across_##kind, round_off_##kind, differ_row_##kind, change_row_##kind,        \
+            trust_row_##kind, keep_row_##kind                                                                          \
     }
 
 static Rows fastest(void) {

@@ -93,7 +93,7 @@ static PyObject *decode(PyObject *self, PyObject *args) {
     if (failed) return done(failed, views, taken);
     Py_BEGIN_ALLOW_THREADS
     Py_ssize_t cells = wanted.cells;
-    float *room = malloc((size_t)cells * DECODED * sizeof(float));
+    float *room = zeroes((size_t)cells * DECODED);
     failed = room == NULL;
     Rows loops = fastest();
     const float *cell = views[0].buf;
@@ -124,13 +124,13 @@ static PyObject *twice(PyObject *self, PyObject *args) {
         PyErr_Format(PyExc_ValueError, "1 to %d planes are doubled, to as many others", MOST_PLANES);
         return NULL;
     }
-    Wanted coarse = {"B", 3, 0, 0, 0}, shares = {"f", 0, 0, 2, (REACH + 1) * (REACH + 1)};
+    Wanted coarse = {"B", 3, 0, 0, 0}, likeness = {"f", 0, 0, 1, REACH + 1};
     failed = take(objects[0], &views[0], &coarse, "coarse");
     taken += !failed;
     Wanted fine = {"B", 3, 0, 2 * coarse.rows, 2 * coarse.cells};
     if (!failed) failed = take(objects[1], &views[1], &fine, "fine");
     taken += !failed;
-    if (!failed) failed = take(objects[2], &views[2], &shares, "shares");
+    if (!failed) failed = take(objects[2], &views[2], &likeness, "likeness");
     taken += !failed;
     Doubling doubling = {.rows = coarse.rows, .cells = coarse.cells, .count = (int)count};
     for (Py_ssize_t i = 0; i < 2 * count && !failed; i++) {
@@ -148,8 +148,7 @@ static PyObject *twice(PyObject *self, PyObject *args) {
     if (failed) return done(failed, views, taken);
     doubling.coarse = views[0].buf;
     doubling.fine = views[1].buf;
-    doubling.nearer_first = views[2].buf;
-    doubling.nearer_second = doubling.nearer_first + shares.cells;
+    fill_shares(&doubling.shares, views[2].buf);
     Py_BEGIN_ALLOW_THREADS
     failed = double_planes(&doubling);
     Py_END_ALLOW_THREADS
@@ -244,7 +243,7 @@ static PyObject *keep(PyObject *self, PyObject *args) {
 static PyMethodDef methods[] = {
     {"average", average, METH_VARARGS, "average(frame, out)"},
     {"decode", decode, METH_VARARGS, "decode(cell, picture, scales, limits, strength, log_gain, ...)"},
-    {"twice", twice, METH_VARARGS, "twice(planes, coarse, fine, shares, out)"},
+    {"twice", twice, METH_VARARGS, "twice(planes, coarse, fine, likeness, out)"},
     {"clear", clear, METH_VARARGS, "clear(frame, log_gain, log_gain_mean, shift, shift_mean, light, most, out)"},
     {"change", change, METH_VARARGS, "change(picture, guide, limit, change)"},
     {"keep", keep, METH_VARARGS, "keep(picture, answer, change, past, steepness, guide, kept)"},

@@ -24,26 +24,16 @@ FOR_KIND static void NAMED(part_row)(
     }
 }
 
-/* A row of seven values to a cell into seven planes: four cells at a time, whose first four values and last four are
- * squares that change rows for columns. */
+/* A row of seven values to a cell into seven planes: the first four values and the last four, so the middle one twice. */
 FOR_KIND static void NAMED(seven_planes)(float *restrict planes, const float *restrict row, Py_ssize_t cells) {
+    enum { LANES = sizeof(NAMED(Lanes)) / sizeof(float) };
     Py_ssize_t x = 0;
-#if defined(PICK)
-    for (; x + 4 <= cells; x += 4)
-        for (int half = 0; half < 2; half++) {
-            Four cell[4], pair[4];
-            for (int k = 0; k < 4; k++) cell[k] = FOUR(row + 7 * (x + k) + 3 * half);
-            for (int k = 0; k < 2; k++) {
-                pair[k] = PICK(cell[2 * k], cell[2 * k + 1], PlacesOfFour, 0, 4, 1, 5);
-                pair[2 + k] = PICK(cell[2 * k], cell[2 * k + 1], PlacesOfFour, 2, 6, 3, 7);
-            }
-            float *to = planes + 3 * half * cells + x;
-            for (int k = 0; k < 2; k++) {
-                *(Four *)(to + 2 * k * cells) = PICK(pair[2 * k], pair[2 * k + 1], PlacesOfFour, 0, 1, 4, 5);
-                *(Four *)(to + (2 * k + 1) * cells) = PICK(pair[2 * k], pair[2 * k + 1], PlacesOfFour, 2, 3, 6, 7);
-            }
+    for (; x + LANES <= cells; x += LANES)
+        for (int first = 0; first < 4; first += 3) {
+            NAMED(Lanes) plane[4];
+            NAMED(four_planes)(row + 7 * x + first, plane);
+            for (int c = 0; c < 4; c++) *(NAMED(Lanes) *)(planes + (first + c) * cells + x) = plane[c];
         }
-#endif
     for (; x < cells; x++)
         for (int c = 0; c < 7; c++) planes[c * cells + x] = row[7 * x + c];
 }
@@ -85,26 +75,45 @@ FOR_KIND static void NAMED(decode_row)(
 
 /* Luma (BT.601) of a row of RGB, rounded to the nearest. */
 FOR_KIND static void NAMED(grey_row)(uint8_t *restrict grey, const uint8_t *restrict rgb, Py_ssize_t pixels) {
-    for (Py_ssize_t x = 0; x < pixels; x++)
-        grey[x] = (uint8_t)((9798 * rgb[3 * x] + 19235 * rgb[3 * x + 1] + 3735 * rgb[3 * x + 2] + (1 << 14)) >> 15);
+    Py_ssize_t x = 0;
+#if defined(WOVEN)
+    enum { LANES = sizeof(NAMED(Lanes)) / sizeof(float) };
+    for (; x + LANES <= pixels; x += LANES) NAMED(luma)(rgb + 3 * x, grey + x);
+#endif
+    for (; x < pixels; x++) {
+        const uint8_t *pixel = rgb + 3 * x;
+        grey[x] = (uint8_t)((LUMA_RED * pixel[0] + LUMA_GREEN * pixel[1] + LUMA_BLUE * pixel[2] + (1 << 14)) >> 15);
+    }
 }
 
-/* Of two neighbours in one direction, the second's share of each fine cell: looked up by how far both are from it in
- * brightness, for cells of even and of odd number. `index` is room for a row. */
+/* Of two neighbours in one direction, the second's share of each fine cell, by how like both are to it in brightness and
+ * how near, for cells of even and of odd number. `index` is room for a row. */
 FOR_KIND static void NAMED(share_row)(
     float *restrict share, const uint8_t *restrict like, const uint8_t *restrict first, const uint8_t *restrict second,
-    const float *restrict even, const float *restrict odd, uint8_t *restrict index, Py_ssize_t cells
+    const Shares *restrict of, int even, int odd, uint8_t *restrict index, Py_ssize_t cells
 ) {
-    for (Py_ssize_t x = 0; x < cells; x++) {
-        uint8_t one = like[x] > first[x] ? like[x] - first[x] : first[x] - like[x];
-        uint8_t other = like[x] > second[x] ? like[x] - second[x] : second[x] - like[x];
+    Py_ssize_t x = 0;
+#if defined(WOVEN)
+    enum { LANES = sizeof(NAMED(Lanes)) / sizeof(float) };
+    NAMED(Lanes) weight; /* of the first */
+    for (int k = 0; k < LANES; k++) weight[k] = (k & 1 ? odd : even) ? 1 - NEARER : NEARER;
+    for (; x + LANES <= cells; x += LANES) {
+        NAMED(Lanes) one = weight * NAMED(likeness)(like + x, first + x, of->likeness);
+        NAMED(Lanes) other = (1 - weight) * NAMED(likeness)(like + x, second + x, of->likeness);
+        *(NAMED(Lanes) *)(share + x) = other / (one + other);
+    }
+#endif
+    for (Py_ssize_t i = x; i < cells; i++) {
+        uint8_t one = like[i] > first[i] ? like[i] - first[i] : first[i] - like[i];
+        uint8_t other = like[i] > second[i] ? like[i] - second[i] : second[i] - like[i];
         one = one < REACH ? one : REACH;
         other = other < REACH ? other : REACH;
-        index[x] = (uint8_t)(one * (REACH + 1) + other);
+        index[i] = (uint8_t)(one * (REACH + 1) + other);
     }
-    for (Py_ssize_t x = 0; x < cells; x += 2) {
-        share[x] = even[index[x]];
-        share[x + 1] = odd[index[x + 1]];
+    const float *restrict of_even = of->second[even], *restrict of_odd = of->second[odd];
+    for (; x < cells; x += 2) {
+        share[x] = of_even[index[x]];
+        share[x + 1] = of_odd[index[x + 1]];
     }
 }
 
@@ -113,13 +122,6 @@ FOR_KIND static void NAMED(mix_row)(
     float *restrict mixed, const float *first, const float *second, const float *restrict share, Py_ssize_t cells
 ) {
     for (Py_ssize_t x = 0; x < cells; x++) mixed[x] = first[x] + share[x] * (second[x] - first[x]);
-}
-
-/* first + share (second - first) with one share for all, for a row of values. */
-FOR_KIND static void NAMED(between_rows)(
-    float *restrict row, const float *first, const float *second, float share, Py_ssize_t values
-) {
-    for (Py_ssize_t i = 0; i < values; i++) row[i] = first[i] + share * (second[i] - first[i]);
 }
 
 /* Each cell twice, the first and the last four times. */
@@ -139,72 +141,82 @@ FOR_KIND static void NAMED(mean_row)(
     }
 }
 
-/* A row of both maps, enlarged, with something added to all three values of a pixel where that is given. What is written
- * past them the next pixel overwrites; all rows have room for one value more. Places count values, three to a cell. */
+/* A row of both maps, enlarged. What is written past them the next pixel overwrites; all rows have room for one value
+ * more. Places count values, three to a cell. */
 FOR_KIND static void NAMED(enlarge_rows)(
     float *restrict gain, float *restrict bias, const float *restrict gain_row, const float *restrict bias_row,
-    const float *restrict gain_more, const float *restrict bias_more, const Place *restrict places, Py_ssize_t width
+    const Place *restrict places, Py_ssize_t width
 ) {
     for (Py_ssize_t x = 0; x < width; x++) {
         int low = places[x].low, high = places[x].high;
         float share = places[x].share;
         Four gain0 = FOUR(gain_row + low), bias0 = FOUR(bias_row + low);
-        gain0 += share * (FOUR(gain_row + high) - gain0);
-        bias0 += share * (FOUR(bias_row + high) - bias0);
-        *(Four *)(gain + 3 * x) = gain_more ? gain0 + gain_more[x] : gain0;
-        *(Four *)(bias + 3 * x) = bias_more ? bias0 + bias_more[x] : bias0;
+        *(Four *)(gain + 3 * x) = gain0 + share * (FOUR(gain_row + high) - gain0);
+        *(Four *)(bias + 3 * x) = bias0 + share * (FOUR(bias_row + high) - bias0);
     }
 }
 
 /* The same for twice as many pixels as there are cells, where each lies a quarter of a cell from the nearer centre: no
  * place is looked up. For some of the cells. */
 FOR_KIND static void NAMED(double_cells)(
-    float *restrict out, const float *restrict row, const float *restrict more, Py_ssize_t from, Py_ssize_t to,
-    Py_ssize_t cells
+    float *restrict out, const float *restrict row, Py_ssize_t from, Py_ssize_t to, Py_ssize_t cells
 ) {
     for (Py_ssize_t x = from; x < to; x++) {
         Four here = FOUR(row + 3 * x), before = FOUR(row + 3 * (x ? x - 1 : x));
         Four after = FOUR(row + 3 * (x + 1 < cells ? x + 1 : x));
-        Four even = here + 0.25f * (before - here), odd = here + 0.25f * (after - here);
-        *(Four *)(out + 6 * x) = more ? even + more[2 * x] : even;
-        *(Four *)(out + 6 * x + 3) = more ? odd + more[2 * x + 1] : odd;
+        *(Four *)(out + 6 * x) = here + 0.25f * (before - here);
+        *(Four *)(out + 6 * x + 3) = here + 0.25f * (after - here);
     }
 }
 
 /* For all of them: as many at a time as fill three registers when they are doubled. */
-FOR_KIND static void NAMED(double_row)(
-    float *restrict out, const float *restrict row, const float *restrict more, Py_ssize_t cells
-) {
+FOR_KIND static void NAMED(double_row)(float *restrict out, const float *restrict row, Py_ssize_t cells) {
     Py_ssize_t x = 0;
 #if defined(WOVEN)
     enum { LANES = sizeof(NAMED(Lanes)) / sizeof(float) };
-    NAMED(double_cells)(out, row, more, 0, 1, cells);
-    for (x = 1; x + LANES <= cells; x += LANES / 2) { /* what is read past the last of them lies within the row */
-        NAMED(Lanes) even[3], odd[3], values[3], added[3];
+    for (; x + LANES <= cells; x += LANES / 2) { /* what is read past the last of them lies within the row */
+        NAMED(Lanes) even[3], odd[3], values[3];
         for (int k = 0; k < 3; k++) {
             const float *at = row + 3 * (x + LANES * k / 6);
             NAMED(Lanes) here = *(const NAMED(Lanes) *)at;
-            even[k] = here + 0.25f * (*(const NAMED(Lanes) *)(at - 3) - here);
+            NAMED(Lanes) before = x || k ? *(const NAMED(Lanes) *)(at - 3) : NAMED(first_twice)(here);
+            even[k] = here + 0.25f * (before - here);
             odd[k] = here + 0.25f * (*(const NAMED(Lanes) *)(at + 3) - here);
         }
         NAMED(weave)(even, odd, values);
-        if (more) {
-            for (int k = 0; k < 3; k++) even[k] = *(const NAMED(Lanes) *)(more + 2 * x + LANES * k / 3);
-            NAMED(repeat)(even, added);
-            for (int k = 0; k < 3; k++) values[k] += added[k];
-        }
         for (int k = 0; k < 3; k++) *(NAMED(Lanes) *)(out + 6 * x + LANES * k) = values[k];
     }
 #endif
-    NAMED(double_cells)(out, row, more, x, cells, cells);
+    NAMED(double_cells)(out, row, x, cells, cells);
 }
 
 FOR_KIND static void NAMED(double_rows)(
     float *restrict gain, float *restrict bias, const float *restrict gain_row, const float *restrict bias_row,
-    const float *restrict gain_more, const float *restrict bias_more, Py_ssize_t cells
+    Py_ssize_t cells
 ) {
-    NAMED(double_row)(gain, gain_row, gain_more, cells);
-    NAMED(double_row)(bias, bias_row, bias_more, cells);
+    NAMED(double_row)(gain, gain_row, cells);
+    NAMED(double_row)(bias, bias_row, cells);
+}
+
+/* What each colour has beside the mean, between two rows of it, and the mean: one to three values. */
+FOR_KIND static void NAMED(join_row)(
+    float *restrict row, const float *low, const float *high, float share, const float *restrict mean, Py_ssize_t cells
+) {
+    Py_ssize_t x = 0;
+    enum { LANES = sizeof(NAMED(Lanes)) / sizeof(float) };
+    for (; x + LANES <= cells; x += LANES) {
+        NAMED(Lanes) added[3];
+        NAMED(repeat)(*(const NAMED(Lanes) *)(mean + x), added);
+        for (int k = 0; k < 3; k++) {
+            Py_ssize_t i = 3 * x + LANES * k;
+            NAMED(Lanes) from = *(const NAMED(Lanes) *)(low + i), to = *(const NAMED(Lanes) *)(high + i);
+            *(NAMED(Lanes) *)(row + i) = added[k] + from + share * (to - from);
+        }
+    }
+    for (; x < cells; x++) {
+        Four from = FOUR(low + 3 * x);
+        *(Four *)(row + 3 * x) = mean[x] + from + share * (FOUR(high + 3 * x) - from);
+    }
 }
 
 /* gain = exp(least of log_gain and most), bias = 255 (light * (1 - gain) + shift), for a row of values. */

@@ -84,13 +84,11 @@ apart = max(
 )
 
 likeness = np.maximum(np.exp(-(np.arange(16.0) ** 2) / 18), 1e-3)
-first, second = likeness[:, None], likeness[None, :]
-shares = [far * second / (near * first + far * second) for near, far in ((0.75, 0.25), (0.25, 0.75))]
 planes, out = rng.uniform(-2, 5, (2, 6, 20)).astype(np.float32), np.empty((2, 12, 40), np.float32)
 coarse, fine = (
     np.repeat(rng.integers(90, 110, (rows, cells, 1), np.uint8), 3, 2) for rows, cells in ((6, 20), (12, 40))
 )
-loops.twice(tuple(planes), coarse, fine, np.array(shares, np.float32).reshape(2, -1), tuple(out))
+loops.twice(tuple(planes), coarse, fine, likeness.astype(np.float32)[None], tuple(out))
 halved = np.rint((fine[::2, :, 0].astype(float) + fine[1::2, :, 0]) / 2)
 for plane, doubled in zip(planes, out, strict=True):
     wide = doubled_along_rows(plane, coarse[..., 0], halved)

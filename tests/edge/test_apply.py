@@ -277,18 +277,18 @@ def test_decoding_refuses_arrays_that_it_cannot_take(wrong):
 
 
 @needs_loops
-@pytest.mark.parametrize("wrong", ["coarse", "fine", "shares", "plane", "out", "count", "none", "many", "list"])
+@pytest.mark.parametrize("wrong", ["coarse", "fine", "likeness", "plane", "out", "count", "none", "many", "list"])
 def test_doubling_refuses_arrays_that_it_cannot_take(wrong):
     coarse, fine = np.zeros((6, 8, 3), np.uint8), np.zeros((12, 16, 3), np.uint8)
-    shares = np.zeros((2, 256), np.float32)
+    likeness = np.ones((1, 16), np.float32)
     planes: object = (np.zeros((6, 8), np.float32),)
     out = (np.zeros((12, 16), np.float32),)
     if wrong == "coarse":
         coarse = coarse[..., :1].copy()
     elif wrong == "fine":
         fine = fine[:11].copy()
-    elif wrong == "shares":
-        shares = shares[:, :255].copy()
+    elif wrong == "likeness":
+        likeness = likeness[:, :15].copy()
     elif wrong == "plane":
         planes = (np.zeros((6, 9), np.float32),)
     elif wrong == "out":
@@ -303,4 +303,4 @@ def test_doubling_refuses_arrays_that_it_cannot_take(wrong):
         planes = [np.zeros((6, 8), np.float32)]
     assert native.loops is not None
     with pytest.raises((ValueError, TypeError)):
-        native.loops.twice(planes, coarse, fine, shares, out)
+        native.loops.twice(planes, coarse, fine, likeness, out)
