@@ -21,6 +21,7 @@ typedef struct {
     float most;
     Place *places;          /* of the fine cells among the coarse ones */
     Enlarged kept[2];       /* of the coarse grid */
+    float *last[2];         /* its last row of either map */
     float *light;           /* for each value of a row */
     float *joined[2];       /* log gain and shift */
     float *gain, *bias;     /* the row, for values in [0, 255] */
@@ -43,13 +44,20 @@ static void enlarge(
     row->number = number;
 }
 
+/* A row of a map of the coarse grid, with room for one value more: where four are read for the three of a cell. */
+static const float *coarse_row(const Grid *grid, const float *map, float *last, Py_ssize_t number) {
+    Py_ssize_t values = 3 * grid->coarse_cells;
+    const float *row = map + number * values;
+    return number + 1 < grid->coarse_rows ? row : memcpy(last, row, (size_t)values * sizeof(float));
+}
+
 static void make_row(Grid *grid, const Rows *of, Py_ssize_t y) {
     Place place = place_of(y, grid->rows, grid->coarse_rows);
-    Py_ssize_t given = 3 * grid->coarse_cells;
     for (Py_ssize_t number = place.low; number <= place.high; number++) {
         Enlarged *slot = &grid->kept[number & 1];
         if (slot->number == number) continue;
-        const float *log_gain = grid->log_gain + number * given, *shift = grid->shift + number * given;
+        const float *log_gain = coarse_row(grid, grid->log_gain, grid->last[0], number);
+        const float *shift = coarse_row(grid, grid->shift, grid->last[1], number);
         enlarge(of, slot, number, log_gain, shift, grid->places, grid->cells, grid->coarse_cells);
     }
     const Enlarged *low = &grid->kept[place.low & 1], *high = &grid->kept[place.high & 1];
@@ -63,8 +71,9 @@ static void make_row(Grid *grid, const Rows *of, Py_ssize_t y) {
 static int clear_frame(Grid *grid, const float light[3], const Py_buffer *frame, const Py_buffer *out) {
     Py_ssize_t height = frame->shape[0], width = frame->shape[1], values = 3 * width;
     size_t wide = whole_lines((size_t)values + 1), fine = whole_lines(3 * (size_t)grid->cells + 1);
+    size_t coarse = whole_lines(3 * (size_t)grid->coarse_cells + 1);
     Place *places = malloc(((size_t)width + (size_t)grid->cells) * sizeof(Place));
-    float *room = zeroes(4 * wide + 9 * fine), *free_room = room;
+    float *room = zeroes(4 * wide + 9 * fine + 2 * coarse), *free_room = room;
     if (places == NULL || room == NULL) {
         free(places);
         free(room);
@@ -77,6 +86,7 @@ static int clear_frame(Grid *grid, const float light[3], const Py_buffer *frame,
         &grid->kept[0].gain, &grid->kept[0].bias, &grid->kept[1].gain, &grid->kept[1].bias,
     };
     for (int i = 0; i < 9; i++, free_room += fine) *rows[i] = free_room;
+    for (int i = 0; i < 2; i++, free_room += coarse) grid->last[i] = free_room;
     grid->kept[0].number = grid->kept[1].number = -1;
     for (Py_ssize_t i = 0; i < 3 * grid->cells; i++) grid->light[i] = light[i % 3];
     grid->places = places + width;

@@ -16,7 +16,7 @@ from tests.boards.ground import REPOSITORY, Bundles, ProofFailed, made, mirror, 
 PROCESSORS = {"cortex-a72": "Raspberry Pi 4", "cortex-a76": "Raspberry Pi 5"}
 SCRIPT = Path(__file__).parent / "pi_userland.sh"
 PROBE = Path(__file__).parent / "pi_probe.py"
-LOOPS = Path(__file__).parent / "pi_loops.py"
+LOOPS = Path(__file__).parent / "native_loops.py"
 DEBIAN = [
     "libc6",
     "libgcc-s1",

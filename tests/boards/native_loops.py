@@ -1,6 +1,6 @@
-"""Run by `pi.py` under aarch64: the loops in C against the same arithmetic in float64.
+"""The loops in C against the same arithmetic in float64, for `pi.py` under aarch64 and for tests/edge/test_native.py.
 
-python pi_loops.py FOLDER_WITH_THE_EXTENSION
+python native_loops.py FOLDER_WITH_THE_EXTENSION
 """
 
 import json
