@@ -34,7 +34,7 @@ class DistillationObjective(nn.Module):
         return self
 
     def forward(self, model: nn.Module, hazy: Tensor, clear: Tensor, haze: Tensor) -> Scores:
-        answer = ask(model, hazy)
+        answer = ask(model, hazy, haze)
         dehazed = answer.dehazed.float()
         with torch.no_grad():
             taught = torch.stack([_taught(teacher, hazy) for teacher in self.teachers]).mean(0)
@@ -63,7 +63,8 @@ def _some(answer: Answer, chosen: Tensor) -> Answer:
     """The answer to the chosen ones of the pictures."""
     raw = None if answer.raw is None else (answer.raw[0][chosen], answer.raw[1][chosen])
     intermediate = None if answer.intermediate is None else answer.intermediate[chosen]
-    return Answer(answer.dehazed[chosen], intermediate, raw)
+    real = None if answer.real is None else answer.real[chosen]
+    return Answer(answer.dehazed[chosen], intermediate, raw, real)
 
 
 def coefficient_distance(hazy: Tensor, dehazed: Tensor, wanted: Tensor) -> Tensor:

@@ -124,6 +124,7 @@ class LossConfig:
 
     Attributes:
         density, airlight: of a grid model's haze against the haze that the synthesis laid over the picture.
+        real: of how sure a network is that haze is real and not laid (`tells_real`): its cross entropy.
         features: what the quadruplet term compares, a key of `training.features.FEATURES`.
     """
 
@@ -134,6 +135,7 @@ class LossConfig:
     quadruplet: float = 0.0
     density: float = 0.0
     airlight: float = 0.0
+    real: float = 0.1
     features: str = "random"
 
 
@@ -278,7 +280,7 @@ def _check(run: RunConfig, where: str) -> None:
             )
     _at_least(where, "validation.every", run.validation.every, 1)
     weights = {key: getattr(run.losses, key) for key in ("l1", "mse_db", "rmse", "ssim", "quadruplet")}
-    for key in ("density", "airlight"):
+    for key in ("density", "airlight", "real"):
         _at_least(where, f"losses.{key}", getattr(run.losses, key), 0)
     for key, weight in weights.items():
         _at_least(where, f"losses.{key}", weight, 0)

@@ -97,11 +97,12 @@ class WeightedLoss(nn.Module):
         super().__init__()
         self.weights = {name: getattr(config, name) for name in PLAIN if getattr(config, name)}
         self.haze_weights = {name: getattr(config, name) for name in KNOWN_HAZE if getattr(config, name)}
+        self.real_weight = config.real
         self.quadruplet_weight = config.quadruplet
         self.quadruplet = Quadruplet(config.features) if config.quadruplet else None
 
     def forward(self, model: nn.Module, hazy: Tensor, clear: Tensor, haze: Tensor | None = None) -> Scores:
-        return self.score(ask(model, hazy), hazy, clear, haze)
+        return self.score(ask(model, hazy, haze), hazy, clear, haze)
 
     def score(self, answer: Answer, hazy: Tensor, clear: Tensor, haze: Tensor | None = None) -> Scores:
         """The loss of an answer that a model gave; `haze` as `training.sources.HazeDataset` tells it."""
@@ -116,12 +117,24 @@ class WeightedLoss(nn.Module):
             of_haze = known_haze(answer.raw, haze)
             terms.update({name: of_haze[name] for name in self.haze_weights})
             loss = loss + sum(weight * terms[name] for name, weight in self.haze_weights.items())
+        if self.real_weight and answer.real is not None and haze is not None:
+            terms["real"] = F.binary_cross_entropy_with_logits(answer.real.float(), is_real(haze).float())
+            loss = loss + self.real_weight * terms["real"]
         return Scores(loss, terms, dehazed)
 
 
-def ask(model: nn.Module, hazy: Tensor) -> Answer:
-    """The model's answer with all its parts, where it gives them."""
-    return model(hazy, parts=True) if getattr(model, "gives_parts", False) else Answer(model(hazy))
+def ask(model: nn.Module, hazy: Tensor, haze: Tensor | None = None) -> Answer:
+    """The model's answer with all its parts, where it gives them; one that tells whether haze is real is given it."""
+    if not getattr(model, "gives_parts", False):
+        return Answer(model(hazy))
+    if haze is not None and getattr(model, "tell", None) is not None:
+        return model(hazy, parts=True, real=is_real(haze))
+    return model(hazy, parts=True)
+
+
+def is_real(haze: Tensor) -> Tensor:
+    """Of which pictures, bool (N,), the haze is real: what was laid is known, (N, 4, H, W) as in `known_haze`."""
+    return ~torch.isfinite(haze[:, 0]).all(dim=(1, 2))
 
 
 def known_haze(raw: Raw, haze: Tensor) -> dict[str, Tensor]:

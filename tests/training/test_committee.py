@@ -60,7 +60,7 @@ def test_the_full_model_can_look_with_a_committee():
     full = models.build("draco", {"channels": 16, "narrow": 8, "height": 48, "columns": 64, "coarse": looked}).eval()
     pictures = torch.rand(1, 3, 48, 64)
     with torch.inference_mode():
-        dehazed, first, _ = full(pictures, parts=True)
+        dehazed, first, *_ = full(pictures, parts=True)
         assert torch.equal(dehazed, first)  # it starts from the committee's own answer
         torch.testing.assert_close(first, full.coarse(pictures).clamp(0, 1), atol=1e-5, rtol=0)
 

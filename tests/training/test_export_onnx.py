@@ -37,7 +37,11 @@ def exported(tmp_path, name, configuration, size=None):
 
 @pytest.mark.parametrize(
     ("name", "configuration"),
-    [("grid", {"width": 16}), ("draco", {"channels": 16, "narrow": 8, "height": 120, "columns": 160})],
+    [
+        ("grid", {"width": 16}),
+        ("grid", {"width": 16, "looks": 2, "tells_real": True}),
+        ("draco", {"channels": 16, "narrow": 8, "height": 120, "columns": 160}),
+    ],
 )
 def test_a_grid_model_gives_the_same_coefficients(tmp_path, name, configuration):
     model, checkpoint, out, session = exported(tmp_path, name, configuration)

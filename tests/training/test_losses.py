@@ -131,3 +131,31 @@ def test_haze_that_nobody_knows_costs_nothing_and_leaves_gradients_finite():
     (terms["density"] + terms["airlight"]).backward()
     assert terms["density"].item() == terms["airlight"].item() == 0
     assert torch.isfinite(cell.grad).all() and torch.isfinite(airlight.grad).all()
+
+
+class Telling(torch.nn.Module):
+    """A model that tells log odds, and keeps what it was told."""
+
+    gives_parts = True
+
+    def __init__(self, odds: torch.Tensor) -> None:
+        super().__init__()
+        self.tell = torch.nn.Identity()
+        self.odds = odds
+
+    def forward(self, pictures, parts=False, real=None):
+        self.real = real
+        return Answer(pictures, real=self.odds)
+
+
+def test_haze_counts_as_real_where_nobody_laid_it_and_what_is_told_of_it_costs_its_cross_entropy(pictures):
+    hazy, clear = pictures
+    haze = torch.zeros(3, 4, 40, 48)
+    haze[1] = torch.nan
+    model = Telling(torch.tensor([-2.0, 1.0, 0.5]))
+    scores = WeightedLoss(LossConfig(l1=1.0, real=0.2))(model, hazy, clear, haze)
+    assert model.real.tolist() == [False, True, False]
+    likely = [1 / (1 + math.exp(-2.0)), 1 / (1 + math.exp(-1.0)), 1 - 1 / (1 + math.exp(-0.5))]
+    entropy = -sum(math.log(each) for each in likely) / 3
+    assert float(scores.terms["real"]) == pytest.approx(entropy, abs=1e-5)
+    assert float(scores.loss) == pytest.approx(float((hazy - clear).abs().mean()) + 0.2 * entropy, abs=1e-5)

@@ -17,8 +17,10 @@ class Answer(NamedTuple):
         dehazed: J (N, 3, H, W); not clipped in training.
         intermediate: J1, the picture without the detail's part, of models that have two stages.
         raw: the coefficients behind `dehazed`, of grid models.
+        real: log odds (N,) of the haze being real and not laid, of models that tell.
     """
 
     dehazed: Tensor
     intermediate: Tensor | None = None
     raw: Raw | None = None
+    real: Tensor | None = None

@@ -42,8 +42,9 @@ class Committee(OnGrid):
     def predict(self, picture: Tensor) -> Raw:
         """Raw coefficients as `GridNet.predict` gives them; of finesse, the mean of those members that tell it."""
         if self.cell is not None and self.airlight is not None:
-            of_places, of_whole = zip(*(member.features(picture) for member in self._each()), strict=True)
-            return self.cell(torch.cat(of_places, 1)), self.airlight(torch.cat(of_whole, 1)).flatten(1)
+            seen = [member.features(picture) for member in self._each()]
+            places, whole = torch.cat([each.places for each in seen], 1), torch.cat([each.whole for each in seen], 1)
+            return self.cell(places), self.airlight(whole).flatten(1)
         cells, lights = zip(*(member.predict(picture) for member in self._each()), strict=True)
         light = torch.stack([each[:, :3] for each in lights]).mean(0)
         finesse = [each[:, 3:] for each in lights if each.shape[1] > 3]
