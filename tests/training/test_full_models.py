@@ -23,7 +23,7 @@ def test_what_goes_in_comes_out_at_the_same_size_in_zero_to_one(name, configurat
     model = lively(models.build(name, configuration))
     pictures = torch.rand(2, 3, *size)
     with torch.inference_mode():
-        dehazed, first, _ = model(pictures, parts=True)
+        dehazed, first, *_ = model(pictures, parts=True)
     assert dehazed.shape == first.shape == pictures.shape
     assert float(dehazed.min()) >= 0
     assert float(dehazed.max()) <= 1

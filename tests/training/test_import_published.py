@@ -69,7 +69,7 @@ def test_the_output_equals_kerass_on_random_pictures_of_two_sizes(imported, tmp_
     for name, picture in pictures.items():
         keras = np.load(tmp_path / f"{name}.npz")
         with torch.inference_mode():
-            final, first, _ = model(torch.from_numpy(picture).permute(0, 3, 1, 2), parts=True)
+            final, first, *_ = model(torch.from_numpy(picture).permute(0, 3, 1, 2), parts=True)
         for ours, theirs in ((final, keras["final"]), (first, keras["first"])):
             assert theirs.std() > 0.05
             np.testing.assert_allclose(ours.permute(0, 2, 3, 1).numpy(), theirs, atol=1e-5)

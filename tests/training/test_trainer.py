@@ -414,7 +414,7 @@ def test_the_full_model_starts_from_an_edge_models_answer(tmp_path, drawn):
     full = Trainer(short_run(1, model=model), tmp_path / "full", dataset=drawn).average.module
     hazy = drawn[0][0][None]
     with torch.inference_mode():
-        dehazed, first, _ = full(hazy, parts=True)
+        dehazed, first, *_ = full(hazy, parts=True)
     np.testing.assert_allclose(dehazed, first, atol=0.02)
     np.testing.assert_allclose(dehazed, load_model(edge)(hazy).detach(), atol=0.02)
     with pytest.raises(TrainingError, match="did you mean 'coarse'"):
