@@ -28,11 +28,15 @@ def _library(name: str) -> str | None:
 @pytest.mark.skipif(_library("libasan.so") is None, reason="no gcc with libasan: apt-get install gcc")
 @pytest.mark.parametrize("left_out", LEFT_OUT.values(), ids=LEFT_OUT)
 def test_the_loops_stay_within_their_arrays_and_near_float64(left_out, tmp_path):
+    not_yet = set(left_out)
     for source in (REPOSITORY / "edge" / "native").glob("*.[ch]"):
         text = source.read_text(encoding="utf-8")
         for feature in left_out:
-            text = text.replace(f'__builtin_cpu_supports("{feature}")', "0")
+            asked = f'__builtin_cpu_supports("{feature}")'
+            not_yet -= {feature} if asked in text else set()
+            text = text.replace(asked, "0")
         (tmp_path / source.name).write_text(text, encoding="utf-8")
+    assert not not_yet  # else this would run the widest loops again
     subprocess.run(
         [
             "gcc", "-O1", "-g", "-fsanitize=address", "-fno-trapping-math", "-fPIC", "-shared", "-Wall", "-Wextra",

@@ -166,7 +166,8 @@ class GridNet(OnGrid):
             that the others know already what haze they look at.
         tells_real: whether the first of two looks also tells whether the haze is real or laid over a clear picture,
             and all that follows heeds that. In training it is given for most pictures. The same sight asks for more
-            courage in the one than in the other; who has to guess which answers by halves at places never seen.
+            courage in the one than in the other; who has to guess which answers by halves at places never seen. Part
+            of another model, it goes by what it tells in training too: train it by itself first.
         height, columns: of the small input, in pixels; multiples of 8.
         finesse: whether it says how much more of fine detail is to be enlarged (see `edge.coefficients`).
         mirrored: whether those who use it are to average its answer with that to the mirror image (`edge.mirrored`).
