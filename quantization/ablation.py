@@ -35,7 +35,12 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _wide(config: RunConfig) -> RunConfig:
-    return changed(config, "model", configuration={**config.model.configuration, "width": TEACHERS_WIDTH})
+    laid = {**config.model.configuration["laid"], "width": TEACHERS_WIDTH}
+    return changed(config, "model", configuration={**config.model.configuration, "laid": laid})
+
+
+def _one_network(config: RunConfig) -> RunConfig:
+    return changed(config, "model", name="grid", configuration=config.model.configuration["laid"])
 
 
 def _taught(config: RunConfig, picture: float, coefficients: float) -> RunConfig:
@@ -74,6 +79,7 @@ STUDY = Study(
             "without asking for the haze that the synthesis laid",
             lambda config: changed(config, "losses", density=0.0, airlight=0.0),
         ),
+        "one-network": Variant("with one network for laid haze and real", _one_network),
         "no-decibels": Variant("without decibels in the loss", lambda config: changed(config, "losses", mse_db=0.0)),
         "no-real": Variant("without real pairs and their haze", lambda config: without(config, "pairs", "transfer")),
         "no-transfer": Variant("without real haze over other scenes", lambda config: without(config, "transfer")),

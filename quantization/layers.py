@@ -89,18 +89,23 @@ def entrances(model: Any) -> tuple[str, ...]:
 
 
 def exits(model: Any) -> tuple[str, ...]:
-    """Names of the layers after the last enlargement, where they are a thin part of the model; the heads among them.
+    """Names of the layers after the last enlargements, where they are a thin part of the model; the heads among them.
 
     What they round shows in the answer as it is: nothing comes after them that would even it out.
     """
-    last = max((place for place, node in enumerate(model.graph.node) if node.op_type == "Resize"), default=-1)
-    if last < 0:
-        return ()
-    reached, nodes = set(model.graph.node[last].output), set()
-    for node in model.graph.node[last + 1 :]:
-        if reached & set(node.input):
-            reached |= set(node.output)
-            nodes.add(node.name)
+    enlarged: set[str] = set()  # what follows an enlargement
+    for node in model.graph.node:
+        if node.op_type == "Resize" or enlarged & set(node.input):
+            enlarged |= set(node.output)
+    again: set[str] = set()  # what is enlarged afterwards
+    for node in reversed(model.graph.node):
+        if node.op_type == "Resize" or again & set(node.output):
+            again |= set(node.input)
+    nodes = {
+        node.name
+        for node in model.graph.node
+        if node.op_type != "Resize" and enlarged & set(node.output) and not again & set(node.output)
+    }
     every = layers(model)
     found = [layer for layer in every if layer.node in nodes]
     inner = set(heads(model))

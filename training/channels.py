@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from torch import Tensor, nn
+from torch import nn
 
 from training.models.grid import ConvNorm, GridNet
 
@@ -41,10 +41,6 @@ def readers(model: GridNet) -> Iterator[Reader]:
         if getattr(model, name) is not None:
             yield Reader(f"{name}.0", "eighth", f"{name}.inner", twice=True)
             yield Reader(f"{name}.1", f"{name}.inner", "eighth")
-    if model.tell is not None:
-        yield Reader("tell", "first.inner", "told")
-        for number in range(len(model.heed)):
-            yield Reader(f"heed.{number}", "told", "eighth")
     yield Reader("up4", "eighth", "quarter")
     yield from _inverted("fuse4", "quarter", "quarter")
     yield Reader("up2", "quarter", "half")
@@ -61,12 +57,6 @@ def convolution(model: GridNet, name: str) -> nn.Conv2d | nn.ConvTranspose2d:
     found = module[0] if isinstance(module, ConvNorm) else module
     assert isinstance(found, (nn.Conv2d, nn.ConvTranspose2d))
     return found
-
-
-def normalisation(model: GridNet, name: str) -> dict[str, Tensor]:
-    """What a layer's normalisation holds, by name; empty where it has none."""
-    module = model.get_submodule(name)
-    return module[1].state_dict() if isinstance(module, ConvNorm) else {}
 
 
 def depthwise(model: GridNet, name: str) -> bool:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge import command
 from edge.errors import EdgeError, WrongCall
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 EXAMPLES = """\
 examples:
@@ -36,26 +41,56 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     command.require("torch", "train")
     from training import models
-    from training.checkpoint import read_checkpoint, save_checkpoint
+    from training.checkpoint import save_checkpoint
     from training.inputs import keep_inputs
 
     if len(arguments.checkpoints) < 2:
         raise WrongCall("a committee is of two checkpoints or more; name another")
     keep_inputs(arguments.out, arguments.checkpoints)
-    held = [read_checkpoint(path) for path in arguments.checkpoints]
-    for path, one in zip(arguments.checkpoints, held, strict=True):
-        if one.model != "grid":
-            raise EdgeError(f"{path} holds a {one.model!r}; a committee is of edge models ('grid')")
-    members = [one.build() for one in held]
-    settings = [{k: v for k, v in one.configuration.items() if k != "mirrored"} for one in held]
-    configuration = {"members": settings, "mirrored": arguments.mirrored}
+    found = together(arguments.checkpoints, "a committee is of")
+    configuration = {**found.settings, "mirrored": arguments.mirrored}
     model = models.build("committee", configuration)
-    model.load_state_dict(
-        {f"members.{number}.{name}": t for number, one in enumerate(members) for name, t in one.state_dict().items()}
-    )
-    provenance = {"committee_of": [dict(one.provenance) for one in held]}
+    model.load_state_dict(found.weights)
+    provenance = {"committee_of": found.provenance}
     print(save_checkpoint(arguments.out, model, "committee", configuration, provenance))
     return 0
+
+
+class Together(NamedTuple):
+    """Networks out of checkpoints.
+
+    Attributes:
+        settings, weights: of the one network, or of all as members of a `Committee`.
+        provenance: of each.
+    """
+
+    settings: dict[str, Any]
+    weights: dict[str, Tensor]
+    provenance: list[dict[str, Any]]
+
+
+def together(checkpoints: Sequence[Path], who: str) -> Together:
+    """The network of a checkpoint, or those of several.
+
+    Args:
+        who: how a message goes on with "edge models".
+
+    Raises:
+        EdgeError: a checkpoint is not an edge model's.
+    """
+    from training.checkpoint import read_checkpoint
+
+    held = [read_checkpoint(path) for path in checkpoints]
+    for path, one in zip(checkpoints, held, strict=True):
+        if one.model != "grid":
+            raise EdgeError(f"{path} holds a {one.model!r}; {who} edge models ('grid')")
+    members = [one.build().state_dict() for one in held]
+    settings = [{k: v for k, v in one.configuration.items() if k != "mirrored"} for one in held]
+    provenance = [dict(one.provenance) for one in held]
+    if len(held) == 1:
+        return Together(settings[0], members[0], provenance)
+    weights = {f"members.{number}.{name}": t for number, one in enumerate(members) for name, t in one.items()}
+    return Together({"members": settings}, weights, provenance)
 
 
 if __name__ == "__main__":

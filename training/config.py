@@ -124,7 +124,7 @@ class LossConfig:
 
     Attributes:
         density, airlight: of a grid model's haze against the haze that the synthesis laid over the picture.
-        real: of how sure a network is that haze is real and not laid (`tells_real`): its cross entropy.
+        real: of how sure a model is that haze is real and not laid, where it tells that (`experts`): its cross entropy.
         features: what the quadruplet term compares, a key of `training.features.FEATURES`.
     """
 

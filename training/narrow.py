@@ -162,7 +162,7 @@ def narrowed(model: GridNet, narrower: GridNet, matters: dict[str, torch.Tensor]
     """The narrower model with the weights of the channels of `model` that matter most; both have the same layers."""
     import torch
 
-    from training.channels import SINGLE, convolution, depthwise, normalisation, readers
+    from training.channels import SINGLE, convolution, depthwise, readers
 
     kept: dict[str, torch.Tensor] = {SINGLE: torch.arange(3)}
     for layer in readers(narrower):
@@ -183,12 +183,11 @@ def narrowed(model: GridNet, narrower: GridNet, matters: dict[str, torch.Tensor]
                 transposed = isinstance(mine, torch.nn.ConvTranspose2d)
                 weight = weight[columns] if transposed else weight[:, columns]
             if layer.gives:
-                rows = kept[layer.gives]
-                weight, bias = weight[rows], None if bias is None else bias[rows]
-                own = normalisation(narrower, layer.name)
-                for name, values in normalisation(model, layer.name).items():
-                    own[name].copy_(values[rows] if values.ndim else values)
-            if bias is not None:
+                weight = weight[kept[layer.gives]]
+                for name, values in model.get_submodule(layer.name)[1].state_dict().items():
+                    own = narrower.get_submodule(layer.name)[1].state_dict()[name]
+                    own.copy_(values[kept[layer.gives]] if values.ndim else values)
+            elif bias is not None:
                 mine.bias.copy_(bias)
             mine.weight.copy_(weight)
     return narrower

@@ -18,8 +18,10 @@ from training.trainer import Trainer
 RECIPE = """
 name = "tiny"
 [model]
-name = "grid"
-configuration = { width = 12, stem = 8, deep = 1, height = 24, columns = 32 }
+name = "experts"
+[model.configuration]
+laid = { width = 12, stem = 8, deep = 1, height = 24, columns = 32 }
+real = { width = 8, stem = 8, deep = 1, height = 24, columns = 32 }
 [training]
 steps = 2
 batch = 2
@@ -58,14 +60,16 @@ def data(tmp_path: Path) -> Path:
 def test_each_variant_trains_what_its_title_says(data, tmp_path):
     out, runs = tmp_path / "table.md", tmp_path / "runs"
     call = ["--data", str(data), "--config", str(data / "tiny.toml"), "--runs", str(runs), "--out", str(out)]
-    chosen = ["teacher", "recipe", "no-known-haze", "no-real", "distilled", "photographs"]
+    chosen = ["teacher", "recipe", "no-known-haze", "one-network", "no-real", "distilled", "photographs"]
     assert command.run(ablation.main, [*call, "--seeds", "1", "--only", *chosen]) == 0
     table = out.read_text()
     assert all(f"| {ablation.STUDY.variants[name].title} | " in table for name in chosen)
     held = {name: read_checkpoint(runs / "seed-0" / name / "last.safetensors").provenance["run"] for name in chosen}
-    assert held["teacher"]["model"]["configuration"]["width"] == 36
+    assert held["teacher"]["model"]["configuration"]["laid"]["width"] == 36
     assert held["recipe"]["losses"]["airlight"] == 0.2
     assert held["no-known-haze"]["losses"]["airlight"] == held["no-known-haze"]["losses"]["density"] == 0
+    assert [held[name]["model"]["name"] for name in ("recipe", "one-network")] == ["experts", "grid"]
+    assert held["one-network"]["model"]["configuration"] == held["recipe"]["model"]["configuration"]["laid"]
     assert set(held["no-real"]["sources"]) == {"clear"}
     assert held["photographs"]["sources"]["photographs"]["kind"] == "unlabelled"
     assert [held[name]["distillation"]["picture"] for name in ("distilled", "photographs")] == [0.5, 0.5]

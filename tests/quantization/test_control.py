@@ -28,6 +28,9 @@ from quantization.control import LayerLoss, Loss, controlled, ranked
 from quantization.layers import entrances, exits, heads, layers, left_out
 from targets.onnx.runtime import open_session
 from targets.source import METADATA_KEY, ModelCard, SourceModel
+from training import models
+from training.checkpoint import save_checkpoint
+from training.export_onnx import export_onnx
 
 WIDTH, HEIGHT = 40, 30
 
@@ -138,6 +141,15 @@ def test_the_last_thin_layers_are_those_after_the_last_enlargement():
 
     assert set(exits(edge)) == {"fuse2.body.0.0", "fuse2.body.1.0", "cell"}
     assert exits(full) == ()  # after its last enlargement comes most of its work
+
+
+def test_networks_side_by_side_have_last_thin_layers_each(tmp_path):
+    settings = {"laid": {"width": 16, "stem": 8}, "real": {"width": 8, "stem": 8}}
+    checkpoint = save_checkpoint(tmp_path / "x.safetensors", models.build("experts", settings), "experts", settings)
+    found = set(exits(onnx.load(export_onnx(checkpoint, tmp_path / "x.onnx"))))
+
+    each = {f"{name}.fuse2.body.{number}.0" for name in ("laid", "real") for number in (0, 1)}
+    assert found == each | {"fused.cell"}
 
 
 def test_an_addition_is_float_only_when_all_that_it_adds_is(source):

@@ -39,7 +39,8 @@ def exported(tmp_path, name, configuration, size=None):
     ("name", "configuration"),
     [
         ("grid", {"width": 16}),
-        ("grid", {"width": 16, "looks": 2, "tells_real": True}),
+        ("grid", {"width": 16, "looks": 2}),
+        ("experts", {"laid": {"width": 16, "looks": 2}, "real": {"width": 8, "stem": 8, "deep": 1}}),
         ("draco", {"channels": 16, "narrow": 8, "height": 120, "columns": 160}),
     ],
 )

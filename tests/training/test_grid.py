@@ -79,54 +79,6 @@ def test_fusing_leaves_the_answer_as_it_was(network, finesse):
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in fused.modules())
 
 
-@pytest.fixture
-def telling() -> GridNet:
-    """A small network that tells whether haze is real, and heeds it."""
-    torch.manual_seed(0)
-    made = GridNet(width=12, stem=8, deep=3, looks=2, tells_real=True)
-    torch.nn.init.normal_(made.cell.weight, std=0.6)
-    for layer in made.heed:
-        torch.nn.init.normal_(layer.weight, std=0.3)
-    return made
-
-
-def told(network: GridNet, real: float) -> torch.Tensor:
-    """The answer to one picture, where the network tells that, from 0 for laid to 6 for real."""
-    torch.nn.init.zeros_(network.tell.weight)
-    torch.nn.init.constant_(network.tell.bias, real)
-    with torch.inference_mode():
-        return network.eval().predict(torch.rand(1, 3, 120, 160, generator=torch.Generator().manual_seed(1)))[0]
-
-
-def test_the_answer_goes_by_how_sure_the_network_is_that_haze_is_real(telling):
-    laid, unsure, real = (told(telling, sure) for sure in (0.0, 3.0, 6.0))
-    assert (real - laid).abs().mean() > 0.01
-    assert 0 < (unsure - laid).abs().mean() < (real - laid).abs().mean()
-    assert torch.equal(told(telling, 9.0), real)  # no surer than sure
-    assert torch.equal(told(telling, -3.0), laid)
-
-
-def test_in_training_most_pictures_are_answered_by_what_is_given(telling):
-    """A network that takes all haze for laid: where it is given that it is real, its answers follow, but for some."""
-    pictures = torch.rand(1, 3, 120, 160).expand(64, -1, -1, -1)
-    torch.nn.init.zeros_(telling.tell.weight)
-    torch.nn.init.constant_(telling.tell.bias, 0.0)
-    for module in telling.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.eval()  # as in use, so that pictures do not mix
-    with torch.no_grad():
-        own = telling(pictures[:1])
-        answer = telling(pictures, parts=True, real=torch.ones(64, dtype=torch.bool))
-    as_given = (answer.dehazed - own).abs().amax(dim=(1, 2, 3)) > 1e-4
-    assert 0.5 < as_given.float().mean() < 0.95
-    torch.testing.assert_close(answer.real, torch.full((64,), -3.0))  # of what it tells itself, log odds
-
-
-def test_only_a_second_look_can_go_by_what_the_first_tells():
-    with pytest.raises(ValueError, match="looks is 1; it is the first of 2 looks"):
-        GridNet(tells_real=True)
-
-
 @pytest.mark.parametrize("size", [(1, 1), (3, 700), (481, 641)])
 def test_any_size_of_picture_comes_out_at_its_size_and_in_range(network, size):
     with torch.inference_mode():

@@ -11,7 +11,7 @@ from training import channels, narrow
 from training.checkpoint import load_model, save_checkpoint
 from training.models.grid import GridNet
 
-WIDE = {"width": 12, "stem": 8, "deep": 2, "looks": 2, "tells_real": True, "height": 24, "columns": 32}
+WIDE = {"width": 12, "stem": 8, "deep": 2, "looks": 2, "height": 24, "columns": 32}
 NARROW = {**WIDE, "width": 8, "stem": 4}
 
 
@@ -27,18 +27,13 @@ def settled(network: GridNet) -> GridNet:
     return network.eval()
 
 
-def parts(network: GridNet, name: str) -> tuple[torch.nn.Module, torch.nn.Module | None]:
-    """A layer's convolution, and its normalisation if it has one."""
-    module = network.get_submodule(name)
-    return (module[0], module[1]) if isinstance(module, torch.nn.Sequential) else (module, None)
-
-
 def even(network: GridNet) -> dict[str, torch.Tensor]:
     """The same importance for each channel of each group."""
     counts = {}
     for layer in channels.readers(network):
         if layer.gives:
-            counts[layer.gives] = torch.ones(parts(network, layer.name)[0].out_channels)
+            convolution = network.get_submodule(layer.name)[0]
+            counts[layer.gives] = torch.ones(convolution.out_channels)
     return counts
 
 
@@ -60,17 +55,18 @@ def test_channels_that_nothing_reads_are_left_out_without_a_difference():
     layers = list(channels.readers(wide))
     for layer in layers:
         if layer.gives and layer.gives not in places:
-            one, other = (parts(m, layer.name)[0].out_channels for m in (small, wide))
-            depthwise = parts(wide, layer.name)[0].groups > 1 and layer.reads != layer.gives
+            one, other = (m.get_submodule(layer.name)[0].out_channels for m in (small, wide))
+            depthwise = wide.get_submodule(layer.name)[0].groups > 1 and layer.reads != layer.gives
             chosen = torch.randperm(other, generator=generator)[:one].sort().values
             places[layer.gives] = places[layer.reads] if depthwise else chosen
     with torch.no_grad():
         for layer in layers:
-            (mine, norm), (theirs, other_norm) = (parts(m, layer.name) for m in (small, wide))
-            if norm is not None:
-                for name, values in norm.state_dict().items():
+            mine, theirs = (m.get_submodule(layer.name) for m in (small, wide))
+            if layer.gives:
+                for name, values in mine[1].state_dict().items():
                     if values.ndim:
-                        other_norm.state_dict()[name][places[layer.gives]] = values
+                        theirs[1].state_dict()[name][places[layer.gives]] = values
+            mine, theirs = (m[0] if layer.gives else m for m in (mine, theirs))
             out = places[layer.gives] if layer.gives else torch.arange(theirs.weight.shape[0])
             inputs = places[layer.reads]
             if layer.twice:
@@ -97,7 +93,7 @@ def test_channels_that_nothing_reads_are_left_out_without_a_difference():
 @pytest.fixture
 def config(tmp_path, pairs_folder):
     path = tmp_path / "narrow.toml"
-    path.write_text(CONFIG.replace("width = 16,", "width = 8, stem = 4, deep = 2, looks = 2, tells_real = true,"))
+    path.write_text(CONFIG.replace("width = 16,", "width = 8, stem = 4, deep = 2, looks = 2,"))
     return path
 
 
@@ -141,7 +137,7 @@ def test_what_cannot_be_made_narrower_is_told_before_it_is_tried(config, tmp_pat
     for asked, told in (
         (("width = 8", "width = 16"), "asks for a width of 16 and the checkpoint has 12"),
         (("deep = 2", "deep = 3"), "asks for deep = 3 and the checkpoint has 2"),
-        (("looks = 2, tells_real = true, ", ""), "asks for looks = 1 and the checkpoint has 2"),
+        (("looks = 2, ", ""), "asks for looks = 1 and the checkpoint has 2"),
     ):
         config.write_text(text.replace(*asked))
         assert command.run(narrow.main, call) == 1

@@ -13,12 +13,14 @@ from edge.errors import EdgeError
 from training.models.committee import Committee
 from training.models.draco import Draco
 from training.models.draco_grid import DracoGrid
+from training.models.experts import Experts
 from training.models.grid import GridNet
 
 MODELS: dict[str, type[nn.Module]] = {
     "committee": Committee,
     "draco": DracoGrid,
     "draco-paper": Draco,
+    "experts": Experts,
     "grid": GridNet,
 }
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from edge import coefficients
 from training.models.answer import Raw
-from training.models.grid import GridNet, OnGrid
+from training.models.grid import Features, GridNet, OnGrid
 from training.models.settings import switches
 
 
@@ -36,16 +36,36 @@ class Committee(OnGrid):
         if len(sizes) != 1:
             raise ValueError(f"members see pictures of one size, not of {len(sizes)}")
         (self.size,), self.mirrored = sizes, mirrored
-        self.cell: nn.Module | None = None
-        self.airlight: nn.Module | None = None
+        self.cell: nn.ConvTranspose2d | None = None
+        self.airlight: nn.Conv2d | None = None
+
+    @property
+    def seen_of_all(self) -> int:
+        """Channels of `Features.whole`."""
+        return sum(member.seen_of_all for member in self._each())
+
+    @property
+    def tells_finesse(self) -> bool:
+        """Whether any member does."""
+        return any(member.tells_finesse for member in self._each())
 
     def predict(self, picture: Tensor) -> Raw:
         """Raw coefficients as `GridNet.predict` gives them; of finesse, the mean of those members that tell it."""
+        return self.heads(self.features(picture))
+
+    def features(self, picture: Tensor) -> Features:
+        """What the members' last layers see of small pictures, one member's channels after the other's."""
+        places, wholes = zip(*(member.features(picture) for member in self._each()), strict=True)
+        return Features(torch.cat(places, 1), torch.cat(wholes, 1))
+
+    def heads(self, seen: Features) -> Raw:
+        """What the last layers say of `features`, as `predict` gives it."""
         if self.cell is not None and self.airlight is not None:
-            seen = [member.features(picture) for member in self._each()]
-            places, whole = torch.cat([each.places for each in seen], 1), torch.cat([each.whole for each in seen], 1)
-            return self.cell(places), self.airlight(whole).flatten(1)
-        cells, lights = zip(*(member.predict(picture) for member in self._each()), strict=True)
+            return self.cell(seen.places), self.airlight(seen.whole).flatten(1)
+        places = seen.places.split([member.cell.in_channels for member in self._each()], 1)
+        wholes = seen.whole.split([member.seen_of_all for member in self._each()], 1)
+        answers = (m.heads(Features(p, w)) for m, p, w in zip(self._each(), places, wholes, strict=True))
+        cells, lights = zip(*answers, strict=True)
         light = torch.stack([each[:, :3] for each in lights]).mean(0)
         finesse = [each[:, 3:] for each in lights if each.shape[1] > 3]
         if finesse:
@@ -79,3 +99,8 @@ class Committee(OnGrid):
 
     def _each(self) -> list[GridNet]:
         return [member for member in self.members if isinstance(member, GridNet)]
+
+
+def looking(settings: Mapping[str, Any]) -> GridNet | Committee:
+    """What settings describe: one network, or with ``members`` several."""
+    return Committee(**settings) if "members" in settings else GridNet(**settings)

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from edge import coefficients
 from training.models.answer import Answer, Raw
-from training.models.committee import Committee
-from training.models.grid import ConvNorm, GridNet, InvertedResidual, applied
+from training.models.committee import looking
+from training.models.experts import Experts
+from training.models.grid import ConvNorm, InvertedResidual, applied
 from training.models.settings import switches, whole_numbers
 
 DILATIONS = (1, 2, 5)
@@ -96,7 +97,7 @@ class DracoGrid(nn.Module):
         detail: whether ATTDRN takes part.
         dilated: whether the dilations do.
         coarse: settings of the network that looks at the whole picture (see `GridNet`), or of several that do (see
-            `Committee`).
+            `Committee`, `Experts`).
         mirrored: whether those who use it are to average its answer with that to the mirror image (`edge.mirrored`).
         height, columns: of the input, in pixels; multiples of 8.
     """
@@ -124,7 +125,7 @@ class DracoGrid(nn.Module):
             raise ValueError(f"height and columns are {height} and {columns}; they are multiples of {SHRINK}")
         self.size, self.mirrored = (height, columns), mirrored
         coarse = coarse or {}
-        self.coarse = Committee(**coarse) if "members" in coarse else GridNet(**coarse)
+        self.coarse = Experts(**coarse) if "laid" in coarse else looking(coarse)
         seen = 3 * SHRINK**2 + 3 + coefficients.CHANNELS
         self.enter = nn.Sequential(ConvNorm(seen, channels), ConvNorm(channels, channels, 3, groups=channels))
         self.ddirb = DenseDilatedBlock(channels, blocks, dilated=dilated)

@@ -21,9 +21,6 @@ from edge import coefficients
 from training.models.answer import Answer, Raw
 from training.models.settings import switches, whole_numbers
 
-EVEN = 3.0  # half of what ReLU6 lets through: real as likely as laid
-GIVEN = 0.75  # of the pictures, in training: for how many it is given whether their haze is real
-
 
 class ConvNorm(nn.Sequential):
     """Convolution, batch normalisation and, if asked for, ReLU6; the first two become one by `fuse`."""
@@ -105,11 +102,7 @@ class Whole(nn.Sequential):
         super().__init__(ConvNorm(2 * channels, channels), ConvNorm(channels, channels, act=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self[1](self.inner(x))
-
-    def inner(self, x: Tensor) -> Tensor:
-        """What it is said from, (N, channels, 1, 1) in [0, 6]."""
-        return self[0](torch.cat([x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)], 1))
+        return super().forward(torch.cat([x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)], 1))
 
 
 class Features(NamedTuple):
@@ -118,12 +111,10 @@ class Features(NamedTuple):
     Attributes:
         places: of each place, (N, stem, height / 2, columns / 2).
         whole: of the whole picture, (N, 2 width, 1, 1).
-        real: log odds (N,) of the haze being real and not laid; of networks that tell.
     """
 
     places: Tensor
     whole: Tensor
-    real: Tensor | None = None
 
 
 class OnGrid(nn.Module, ABC):
@@ -164,10 +155,6 @@ class GridNet(OnGrid):
         deep: number of blocks at an eighth of the input's resolution, with dilation 1, 2, 5, 1, 2, ...
         looks: how often the whole picture is pooled: 1 after the deep blocks, 2 also after the first half of them, so
             that the others know already what haze they look at.
-        tells_real: whether the first of two looks also tells whether the haze is real or laid over a clear picture,
-            and all that follows heeds that. In training it is given for most pictures. The same sight asks for more
-            courage in the one than in the other; who has to guess which answers by halves at places never seen. Part
-            of another model, it goes by what it tells in training too: train it by itself first.
         height, columns: of the small input, in pixels; multiples of 8.
         finesse: whether it says how much more of fine detail is to be enlarged (see `edge.coefficients`).
         mirrored: whether those who use it are to average its answer with that to the mirror image (`edge.mirrored`).
@@ -179,7 +166,6 @@ class GridNet(OnGrid):
         stem: int = 24,
         deep: int = 4,
         looks: int = 1,
-        tells_real: bool = False,
         height: int = 120,
         columns: int = 160,
         finesse: bool = False,
@@ -187,9 +173,7 @@ class GridNet(OnGrid):
     ) -> None:
         super().__init__()
         whole_numbers(width=width, stem=stem, deep=deep, looks=looks, height=height, columns=columns)
-        switches(tells_real=tells_real, finesse=finesse, mirrored=mirrored)
-        if tells_real and looks < 2:
-            raise ValueError(f"tells_real is true and looks is {looks}; it is the first of 2 looks that tells")
+        switches(finesse=finesse, mirrored=mirrored)
         self.size, self.mirrored = (height, columns), mirrored
         w = width
         self.down2, self.at2 = ConvNorm(3, stem, 3, stride=2), SeparableResidual(stem)
@@ -200,8 +184,6 @@ class GridNet(OnGrid):
         self.at8 = nn.Sequential(*(InvertedResidual(2 * w, 2 * w, dilation=d) for d in dilations))
         self.first = Whole(2 * w) if looks > 1 else None
         self.whole = Whole(2 * w)
-        self.tell = nn.Conv2d(2 * w, 1, 1) if tells_real else None
-        self.heed = nn.ModuleList(nn.Conv2d(1, 2 * w, 1, bias=False) for _ in range(2 if tells_real else 0))
         self.up4, self.fuse4 = ConvNorm(2 * w, w, act=False), InvertedResidual(w, w)
         self.up2, self.fuse2 = ConvNorm(w, stem, act=False), SeparableResidual(stem)
         # Four fine cells from each position: cells as fine as the input's pixels, without a layer of that size.
@@ -212,12 +194,22 @@ class GridNet(OnGrid):
             block.start_as_identity()
         if self.first is not None:
             nn.init.zeros_(self.first[1][1].weight)
-        for parameter in (*self.cell.parameters(), *self.airlight.parameters(), *self.heed.parameters()):
+        for parameter in (*self.cell.parameters(), *self.airlight.parameters()):
             nn.init.zeros_(parameter)
         nn.init.ones_(self.airlight.get_parameter("bias"))
         if self.finesse is not None:
             nn.init.zeros_(self.finesse.weight)
             nn.init.zeros_(self.finesse.get_parameter("bias"))
+
+    @property
+    def seen_of_all(self) -> int:
+        """Channels of `Features.whole`."""
+        return self.airlight.in_channels
+
+    @property
+    def tells_finesse(self) -> bool:
+        """Whether raw airlight has a fourth number."""
+        return self.finesse is not None or self.airlight.out_channels > 3
 
     def predict(self, picture: Tensor) -> Raw:
         """Raw coefficients of small pictures (N, 3, height, columns) in [0, 1].
@@ -226,50 +218,23 @@ class GridNet(OnGrid):
             cell (N, 7, height, columns) and airlight (N, 3), or (N, 4) with finesse, as `edge.coefficients.decode`
             takes them (there with the channel last).
         """
-        return self._heads(self.features(picture))
+        return self.heads(self.features(picture))
 
-    def forward(self, pictures: Tensor, parts: bool = False, real: Tensor | None = None) -> Tensor | Answer:
-        """As `OnGrid.forward`.
-
-        Args:
-            real: bool (N,), of which pictures the haze is real and not laid, where that is known; with `tells_real`.
-        """
-        seen = self.features(self._small(pictures), real)
-        raw = self._heads(seen)
-        clear = self._cleared(raw, pictures)
-        return Answer(clear, raw=raw, real=seen.real) if parts else clear
-
-    def features(self, picture: Tensor, real: Tensor | None = None) -> Features:
-        """What the last layers see of small pictures (N, 3, height, columns) in [0, 1]; `real` as in `forward`."""
+    def features(self, picture: Tensor) -> Features:
+        """What the last layers see of small pictures (N, 3, height, columns) in [0, 1]."""
         x2 = self.at2(self.down2(picture * 2 - 1))
         x4 = self.at4(self.down4(x2))
         x8 = self.down8(x4)
-        told, level = None, None
         for number, block in enumerate(self.at8):
             if self.first is not None and number == len(self.at8) // 2:
-                inner = self.first.inner(x8)
-                look = self.first[1](inner)
-                if self.tell is not None:
-                    told = self.tell(inner)
-                    level = F.relu6(told) if real is None else self._given(F.relu6(told), real)
-                    look = look + self.heed[0](level)
-                x8 = x8 + look
+                x8 = x8 + self.first(x8)
             x8 = block(x8)
         whole = self.whole(x8)
-        if level is not None:
-            whole = whole + self.heed[1](level)
         y = self.fuse4(_enlarge(self.up4(x8 + whole), x4) + x4)
-        odds = None if told is None else told.flatten() - EVEN
-        return Features(self.fuse2(_enlarge(self.up2(y), x2) + x2), whole, odds)
+        return Features(self.fuse2(_enlarge(self.up2(y), x2) + x2), whole)
 
-    def _given(self, told: Tensor, real: Tensor) -> Tensor:
-        """How sure the haze is real, (N, 1, 1, 1) in [0, 6]; in training sometimes as the network tells itself."""
-        given = 2 * EVEN * real[:, None, None, None].to(told.dtype)
-        if not self.training:
-            return given
-        return torch.where(torch.rand(told.shape, device=told.device) < GIVEN, given, told.detach())
-
-    def _heads(self, seen: Features) -> Raw:
+    def heads(self, seen: Features) -> Raw:
+        """What the last layers say of `features`, as `predict` gives it."""
         heads = [self.airlight(seen.whole)]
         if self.finesse is not None:
             heads.append(self.finesse(seen.whole))

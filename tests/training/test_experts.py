@@ -1,0 +1,145 @@
+"""Two networks, one for each kind of haze: which of them is heard, and how they come to be one model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from edge import Dehazer
+from edge.errors import EdgeError
+from tests.training.test_export_onnx import lively
+from training import experts, models
+from training.checkpoint import load_model, save_checkpoint
+
+LAID = {"width": 12, "stem": 8, "deep": 3, "looks": 2}
+REAL = {"width": 8, "stem": 8, "deep": 1}
+
+
+@pytest.fixture
+def picture() -> torch.Tensor:
+    return torch.rand(1, 3, 120, 160, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def both() -> torch.nn.Module:
+    return lively(models.build("experts", {"laid": LAID, "real": REAL}))
+
+
+def sure(model: torch.nn.Module, level: float) -> torch.nn.Module:
+    """The model, telling of every picture that its haze is real (6), laid (0) or something between."""
+    torch.nn.init.zeros_(model.tell[1].weight)
+    torch.nn.init.constant_(model.tell[1].bias, level)
+    return model
+
+
+def said(model: torch.nn.Module, picture: torch.Tensor) -> torch.Tensor:
+    with torch.inference_mode():
+        return torch.cat([part.flatten() for part in model.predict(picture)])
+
+
+@pytest.mark.parametrize(("level", "real"), [(-2.0, 0.0), (0.0, 0.0), (1.5, 0.25), (6.0, 1.0), (9.0, 1.0)])
+def test_each_network_is_heard_by_how_likely_its_kind_of_haze_is(both, picture, level, real):
+    expected = (1 - real) * said(both.laid, picture) + real * said(both.real, picture)
+    torch.testing.assert_close(said(sure(both, level), picture), expected)
+
+
+@pytest.mark.parametrize("level", [-2.0, 1.5, 9.0])
+@pytest.mark.parametrize("several", [False, True])
+def test_last_layers_that_were_made_one_say_the_same(picture, level, several):
+    laid = {"members": [{**LAID, "finesse": True}, LAID]} if several else LAID
+    model = lively(models.build("experts", {"laid": laid, "real": {**REAL, "finesse": several}}))
+    apart = said(sure(model, level), picture)
+    torch.testing.assert_close(said(model.fuse(), picture), apart, rtol=1e-4, atol=1e-5)
+
+
+def test_in_training_most_pictures_are_answered_by_what_is_given(both, picture):
+    """A model that takes all haze for laid: where it is given that it is real, its answers follow, but for some."""
+    sure(both, 0.0).train()
+    for module in both.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eval()  # as in use, so that pictures do not mix
+    with torch.no_grad():
+        own = both(picture)
+        answer = both(picture.expand(64, -1, -1, -1), parts=True, real=torch.ones(64, dtype=torch.bool))
+    as_given = (answer.dehazed - own).abs().amax(dim=(1, 2, 3)) > 1e-4
+    assert 0.5 < as_given.float().mean() < 0.95
+    torch.testing.assert_close(answer.real, torch.full((64,), -3.0))  # of what it tells itself, log odds
+
+
+@pytest.mark.parametrize(
+    ("laid", "real", "told"),
+    [
+        (LAID, {**REAL, "height": 64}, "laid sees pictures of .120, 160. and real of .64, 160."),
+        (LAID, {**REAL, "finesse": True}, "of laid and real one tells finesse; both do or neither"),
+        ({"members": [LAID, {**LAID, "finesse": True}]}, REAL, "both do or neither"),
+    ],
+)
+def test_networks_that_do_not_go_together_are_refused(laid, real, told):
+    with pytest.raises(EdgeError, match=told):
+        models.build("experts", {"laid": laid, "real": real})
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Three different networks as checkpoints; their paths and modules."""
+    made = []
+    for number, settings in enumerate((LAID, {**LAID, "width": 16, "mirrored": True}, REAL)):
+        torch.manual_seed(number)
+        module = lively(models.build("grid", settings))
+        made.append((save_checkpoint(tmp_path / f"{number}.safetensors", module, "grid", settings), module))
+    return made
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_command_joins_networks_that_were_trained_apart(saved, tmp_path, picture, count, capsys):
+    (*laid, (real, knows_real)), out = [*saved[:count], saved[2]], tmp_path / "both.safetensors"
+    call = ["--laid", *(str(path) for path, _ in laid), "--real", str(real), "--mirrored", "--out", str(out)]
+    assert experts.main(call) == 0
+    assert capsys.readouterr().out == f"{out}\n"
+    model = load_model(out).eval()
+    assert model.mirrored
+    of_laid = torch.stack([said(module, picture) for _, module in laid]).mean(0)
+    torch.testing.assert_close(said(sure(model, 0.0), picture), of_laid)
+    torch.testing.assert_close(said(sure(model, 6.0), picture), said(knows_real, picture))
+
+
+def test_what_is_no_network_of_its_own_cannot_be_joined(saved, tmp_path):
+    call = ["--real", str(saved[2][0]), "--out", str(tmp_path / "x.safetensors")]
+    assert experts.main(["--laid", str(saved[0][0]), *call[:-1], str(tmp_path / "both.safetensors")]) == 0
+    with pytest.raises(EdgeError, match="holds a 'experts'; experts are edge models"):
+        experts.main(["--laid", str(tmp_path / "both.safetensors"), *call])
+
+
+def test_a_network_that_is_read_is_not_written_over(saved):
+    (laid, _), _, (real, _) = saved
+    before = real.read_bytes()
+    with pytest.raises(EdgeError, match="which is read; choose another --out"):
+        experts.main(["--laid", str(laid), "--real", str(real), "--out", str(real)])
+    assert real.read_bytes() == before
+
+
+def test_the_full_model_can_look_with_experts():
+    small = {"height": 24, "columns": 32}
+    looked = {"laid": {**LAID, **small}, "real": {**REAL, **small}}
+    full = models.build("draco", {"channels": 16, "narrow": 8, "height": 48, "columns": 64, "coarse": looked}).eval()
+    pictures = torch.rand(1, 3, 48, 64)
+    with torch.inference_mode():
+        dehazed, first, *_ = full(pictures, parts=True)
+        assert torch.equal(dehazed, first)  # it starts from their own answer
+        torch.testing.assert_close(first, full.coarse(pictures).clamp(0, 1), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("target", ["openvino", "rpi"])
+def test_experts_are_exported_as_any_model(both, tmp_path, target):
+    pytest.importorskip({"openvino": "openvino", "rpi": "litert_torch"}[target])
+    from edge import export
+
+    model, out = tmp_path / "both.safetensors", str(tmp_path / "bundle")
+    save_checkpoint(model, sure(both, 2.0), "experts", {"laid": LAID, "real": REAL})
+    assert export.main(["--model", str(model), "--target", target, "--precision", "fp32", "--out", out]) == 0
+    picture = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
+    with torch.inference_mode():
+        expected = both(torch.from_numpy(picture).permute(2, 0, 1)[None] / 255)
+    found = Dehazer(out)(picture)
+    assert np.abs(found - expected[0].permute(1, 2, 0).numpy() * 255).max() <= 2

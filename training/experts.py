@@ -1,0 +1,69 @@
+"""One model out of networks that were trained on one kind of haze each: laid over clear pictures, or real."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from edge import command
+
+EXAMPLES = """\
+examples:
+  python -m training.experts --laid runs/laid/last.safetensors --real runs/real/last.safetensors \\
+      --out runs/experts.safetensors
+  python -m training.experts --laid runs/a/last.safetensors runs/b/last.safetensors \\
+      --real runs/c/last.safetensors runs/d/last.safetensors --mirrored --out runs/experts.safetensors
+
+Before it is trained it takes all haze for real and laid by halves. Let it learn to tell them apart with
+model.initial = "runs/experts.safetensors" and model.frozen = ["laid", "real"].
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="python -m training.experts",
+        description="Join edge models that know one kind of haze each into one model that asks each about its own.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    for kind, what in (("laid", "haze laid over clear pictures, and clear air"), ("real", "real haze")):
+        made.add_argument(
+            f"--{kind}",
+            nargs="+",
+            type=Path,
+            required=True,
+            metavar="FILE",
+            help=f"checkpoints that know {what}; the mean of what several say",
+        )
+    made.add_argument(
+        "--mirrored", action="store_true", help="let it look at each frame's mirror image too, which doubles its time"
+    )
+    made.add_argument("--out", type=Path, required=True, metavar="FILE", help="the checkpoint to write")
+    return made
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = parser().parse_args(argv)
+    command.require("torch", "train")
+    import torch
+
+    from training import models
+    from training.checkpoint import save_checkpoint
+    from training.committee import together
+    from training.inputs import keep_inputs
+
+    keep_inputs(arguments.out, [*arguments.laid, *arguments.real])
+    found = {kind: together(getattr(arguments, kind), "experts are") for kind in ("laid", "real")}
+    configuration = {kind: one.settings for kind, one in found.items()} | {"mirrored": arguments.mirrored}
+    torch.manual_seed(0)  # what tells the kinds apart starts from nothing, the same each time
+    model = models.build("experts", configuration)
+    weights = {f"{kind}.{name}": tensor for kind, one in found.items() for name, tensor in one.weights.items()}
+    model.load_state_dict({**model.state_dict(), **weights})
+    provenance = {"experts": {kind: one.provenance for kind, one in found.items()}}
+    print(save_checkpoint(arguments.out, model, "experts", configuration, provenance))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(command.run(main))

@@ -1,0 +1,136 @@
+"""Two networks of which each knows one kind of haze, and a few layers that tell the kinds apart.
+
+Haze that was laid over a clear picture and haze that a camera saw look alike on a small grid and ask for different
+answers, and what one teaches a network spoils the other (docs/notes/training.md). So each kind has a network of its own
+(a mixture of experts, Jacobs et al. 1991). What they say is mixed by how likely the haze is real. The first network has
+to know laid haze from all else, so it is what that is told from; the second may be small, and replaced by another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from training.models.answer import Answer, Raw
+from training.models.committee import looking
+from training.models.grid import ConvNorm, Features, OnGrid
+from training.models.settings import switches
+
+SURE = 6.0  # what ReLU6 lets through: certainly real, as 0 is certainly laid
+GIVEN = 0.75  # of the pictures, in training: for how many it is given whether their haze is real
+TELLING = 16  # channels
+
+
+class Experts(OnGrid):
+    """The raw coefficients of two networks, mixed by how likely the haze is real.
+
+    Args:
+        laid, real: settings of the network that knows haze laid over clear pictures and clear air, and of the one that
+            knows real haze (see `GridNet`), or of several of either (see `Committee`). Both see pictures of one size,
+            and both or neither tell finesse.
+        mirrored: whether those who use it are to average its answer with that to the mirror image (`edge.mirrored`).
+    """
+
+    def __init__(self, laid: Mapping[str, Any], real: Mapping[str, Any], mirrored: bool = False) -> None:
+        super().__init__()
+        switches(mirrored=mirrored)
+        self.laid, self.real = looking(laid), looking(real)
+        if self.laid.size != self.real.size:
+            raise ValueError(f"laid sees pictures of {self.laid.size} and real of {self.real.size}; both see one size")
+        if self.laid.tells_finesse != self.real.tells_finesse:
+            raise ValueError("of laid and real one tells finesse; both do or neither")
+        self.size, self.mirrored = self.laid.size, mirrored
+        self.tell = nn.Sequential(ConvNorm(self.laid.seen_of_all, TELLING), nn.Conv2d(TELLING, 1, 1))
+        nn.init.constant_(self.tell[1].get_parameter("bias"), SURE / 2)
+        nn.init.zeros_(self.tell[1].weight)
+        self.fused: _Fused | None = None
+
+    def predict(self, picture: Tensor) -> Raw:
+        """Raw coefficients as `GridNet.predict` gives them."""
+        if self.fused is None:
+            return self._told(picture, None)[0]
+        laid, real = self.laid.features(picture), self.real.features(picture)
+        return self.fused(laid, real, self.tell[0](laid.whole))
+
+    def forward(self, pictures: Tensor, parts: bool = False, real: Tensor | None = None) -> Tensor | Answer:
+        """As `OnGrid.forward`.
+
+        Args:
+            real: bool (N,), of which pictures the haze is real and not laid, where that is known. In training most are
+                answered by it, some by what is told; else all.
+        """
+        raw, told = self._told(self._small(pictures), real)
+        clear = self._cleared(raw, pictures)
+        return Answer(clear, raw=raw, real=told.flatten() - SURE / 2) if parts else clear
+
+    def _told(self, picture: Tensor, real: Tensor | None) -> tuple[Raw, Tensor]:
+        """Raw coefficients, and what was told of the haze (N, 1, 1, 1): log odds of being real, more `SURE` / 2."""
+        of_laid, of_real = self.laid.features(picture), self.real.features(picture)
+        told = self.tell(of_laid.whole)
+        level = F.relu6(told) if real is None else self._given(F.relu6(told), real)
+        share = level / SURE
+        cells, lights = zip(self.laid.heads(of_laid), self.real.heads(of_real), strict=True)
+        return (torch.lerp(*cells, share), torch.lerp(*lights, share.flatten(1))), told
+
+    def _given(self, level: Tensor, real: Tensor) -> Tensor:
+        given = SURE * real[:, None, None, None].to(level.dtype)
+        if not self.training:
+            return given
+        return torch.where(torch.rand(level.shape, device=level.device) < GIVEN, given, level)
+
+    @torch.no_grad()
+    def fuse(self) -> Experts:
+        """Fold every normalisation into its convolution, and the networks' last layers into one each; the networks must
+        be in eval mode."""
+        self.laid.fuse()
+        self.real.fuse()
+        self.tell[0].fuse()
+        self.fused = _Fused(self)
+        return self
+
+
+class _Fused(nn.Module):
+    """The last layers of both networks and of what tells, as convolutions of what is weighed before them.
+
+    A quantizer rounds what each layer gives, so the answer is that of one layer, not a sum of several. The two weights
+    are a convolution and ReLU6 each, and what differs between the networks' biases is one more channel.
+    """
+
+    def __init__(self, whole: Experts) -> None:
+        super().__init__()
+        last = whole.tell[1]
+        self.real, self.laid = nn.Conv2d(TELLING, 1, 1), nn.Conv2d(TELLING, 1, 1)
+        self.real.load_state_dict(last.state_dict())
+        self.laid.weight.copy_(-last.weight)
+        self.laid.get_parameter("bias").copy_(SURE - last.get_parameter("bias"))
+        self.cell = _joined(whole.laid.cell, whole.real.cell)
+        self.airlight = _joined(whole.laid.airlight, whole.real.airlight)
+        self.everywhere = nn.Parameter(torch.ones(1, 1, whole.size[0] // 2, whole.size[1] // 2), requires_grad=False)
+
+    def forward(self, laid: Features, real: Features, telling: Tensor) -> Raw:
+        is_laid, is_real = F.relu6(self.laid(telling)), F.relu6(self.real(telling))
+        places = torch.cat([laid.places * is_laid, real.places * is_real, self.everywhere * is_real], 1)
+        whole = torch.cat([laid.whole * is_laid, real.whole * is_real, is_real], 1)
+        return self.cell(places), self.airlight(whole).flatten(1)
+
+
+def _joined(
+    laid: nn.Conv2d | nn.ConvTranspose2d, real: nn.Conv2d | nn.ConvTranspose2d
+) -> nn.Conv2d | nn.ConvTranspose2d:
+    """One layer for both, of what each of them sees times `SURE` or 0, and of one channel more that is `SURE` or 0."""
+    inner, out = laid.in_channels + real.in_channels + 1, laid.out_channels
+    difference = real.get_parameter("bias") - laid.get_parameter("bias")
+    if isinstance(laid, nn.ConvTranspose2d):
+        made: nn.Conv2d | nn.ConvTranspose2d = nn.ConvTranspose2d(inner, out, 2, stride=2)
+        shift = difference[None, :, None, None].expand(1, out, 2, 2)
+        weight = torch.cat([laid.weight, real.weight, shift], 0)
+    else:
+        made = nn.Conv2d(inner, out, 1)
+        weight = torch.cat([laid.weight, real.weight, difference[:, None, None, None]], 1)
+    made.weight.copy_(weight / SURE)
+    made.get_parameter("bias").copy_(laid.get_parameter("bias"))
+    return made
