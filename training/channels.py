@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from torch import nn
 
+from training.models.experts import Experts
 from training.models.grid import ConvNorm, GridNet
 
 SINGLE = "picture"  # the input's three channels
@@ -27,8 +28,26 @@ class Reader(NamedTuple):
     twice: bool = False
 
 
-def readers(model: GridNet) -> Iterator[Reader]:
-    """Every layer of an edge model that has weights, with the groups of channels that it joins."""
+def readers(model: nn.Module) -> Iterator[Reader]:
+    """Every layer of an edge model that has weights, with the groups of channels that it joins.
+
+    Args:
+        model: a `GridNet`, or `Experts` of two; a network's groups are named after it then.
+    """
+    if isinstance(model, Experts):
+        for network in ("laid", "real"):
+            for layer in _of_network(getattr(model, network)):
+                reads, gives = (f"{network}.{group}" if group else "" for group in (layer.reads, layer.gives))
+                reads = SINGLE if layer.reads == SINGLE else reads
+                yield layer._replace(name=f"{network}.{layer.name}", reads=reads, gives=gives)
+        yield Reader("tell.0", "laid.eighth", "telling")
+        yield Reader("tell.1", "telling", "")
+    else:
+        assert isinstance(model, GridNet)
+        yield from _of_network(model)
+
+
+def _of_network(model: GridNet) -> Iterator[Reader]:
     yield Reader("down2", SINGLE, "half")
     yield from _separable("at2", "half")
     yield Reader("down4", "half", "quarter")
@@ -51,7 +70,7 @@ def readers(model: GridNet) -> Iterator[Reader]:
         yield Reader("finesse", "eighth", "")
 
 
-def convolution(model: GridNet, name: str) -> nn.Conv2d | nn.ConvTranspose2d:
+def convolution(model: nn.Module, name: str) -> nn.Conv2d | nn.ConvTranspose2d:
     """Of a layer, which may have a normalisation behind it."""
     module = model.get_submodule(name)
     found = module[0] if isinstance(module, ConvNorm) else module
@@ -59,7 +78,7 @@ def convolution(model: GridNet, name: str) -> nn.Conv2d | nn.ConvTranspose2d:
     return found
 
 
-def depthwise(model: GridNet, name: str) -> bool:
+def depthwise(model: nn.Module, name: str) -> bool:
     """Whether a layer hands each channel on by itself."""
     return convolution(model, name).groups > 1
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +21,11 @@ from edge.errors import EdgeError
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from training.config import RunConfig
-    from training.models.grid import GridNet
 
+NARROWED = ("grid", "experts")
 EXAMPLES = """\
 examples:
   python -m training.narrow --checkpoint wide.safetensors --config narrow.toml --data DATA --out start.safetensors
@@ -55,27 +56,30 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     command.require("torch", "train")
+    from training import models
     from training.checkpoint import read_checkpoint, save_checkpoint
     from training.config import read_config
     from training.inputs import keep_inputs
-    from training.models.grid import GridNet
 
     keep_inputs(arguments.out, [arguments.checkpoint, arguments.config])
     config = read_config(arguments.config)
     checkpoint = read_checkpoint(arguments.checkpoint)
     model = checkpoint.build()
-    if not isinstance(model, GridNet):
+    if checkpoint.model not in NARROWED or any("members" in network for network in _networks(checkpoint.configuration)):
         raise EdgeError(f"{arguments.checkpoint} is a {checkpoint.model} model; only edge models are made narrower")
-    configuration = narrower_configuration(config, checkpoint.configuration)
+    configuration = narrower_configuration(config, checkpoint.model, checkpoint.configuration)
     matters = importance(model, config, arguments.data, arguments.batches)
-    narrower = narrowed(model, GridNet(**configuration), matters)
+    narrower = narrowed(model, models.build(checkpoint.model, configuration), matters)
     provenance = {"narrowed_from": checkpoint.provenance, "batches": arguments.batches}
-    print(save_checkpoint(arguments.out, narrower, "grid", configuration, provenance))
+    print(save_checkpoint(arguments.out, narrower, checkpoint.model, configuration, provenance))
     return 0
 
 
-def narrower_configuration(config: RunConfig, wide: Mapping[str, Any]) -> dict[str, Any]:
-    """The wider model's, with the width and the stem that the narrower one's training names.
+def narrower_configuration(config: RunConfig, model: str, wide: Mapping[str, Any]) -> dict[str, Any]:
+    """The wider model's, with the widths and the stems that the narrower one's training names.
+
+    Args:
+        model, wide: the wider model's name and settings.
 
     Raises:
         EdgeError: that trains another kind of model, a wider one, or one with other layers; these it may have where
@@ -83,24 +87,37 @@ def narrower_configuration(config: RunConfig, wide: Mapping[str, Any]) -> dict[s
     """
     from training import models
 
-    if config.model.name != "grid":
-        raise EdgeError(f"--config trains a {config.model.name!r}; give that of a narrower edge model ('grid')")
-    models.build("grid", config.model.configuration)
-    asked, has = _settings(config.model.configuration), _settings(wide)
+    if config.model.name != model:
+        raise EdgeError(f"--config trains a {config.model.name!r}; give that of a narrower edge model ({model!r})")
+    asked = config.model.configuration
+    models.build(model, asked)
+    if model == "grid":
+        return _narrower(asked, wide, config.model.initial_lacks, "")
+    networks = {n: _narrower(asked[n], wide[n], config.model.initial_lacks, f"{n}.") for n in ("laid", "real")}
+    return {**wide, **networks}
+
+
+def _narrower(narrow: Mapping[str, Any], wide: Mapping[str, Any], lacks: Sequence[str], where: str) -> dict[str, Any]:
+    asked, has = _settings(narrow), _settings(wide)
     for key in ("width", "stem"):
         if asked[key] > has[key]:
             raise EdgeError(
-                f"--config asks for a {key} of {asked[key]} and the checkpoint has {has[key]}: a narrower model has at "
-                "most as many channels"
+                f"--config asks for a {where}{key} of {asked[key]} and the checkpoint has {has[key]}: a narrower model "
+                "has at most as many channels"
             )
     differing = [key for key in ("deep", "looks", "finesse") if asked[key] != has[key]]
-    if differing and not config.model.initial_lacks:
+    if differing and not lacks:
         (key, *_) = differing
         raise EdgeError(
-            f"--config asks for {key} = {asked[key]} and the checkpoint has {has[key]}: a narrower model has the same "
-            "layers; where the others are to start fresh, name them in model.initial_lacks"
+            f"--config asks for {where}{key} = {asked[key]} and the checkpoint has {has[key]}: a narrower model has "
+            "the same layers; where the others are to start fresh, name them in model.initial_lacks"
         )
     return {**wide, "width": asked["width"], "stem": asked["stem"]}
+
+
+def _networks(configuration: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Settings of each network of a model."""
+    return [configuration[name] for name in ("laid", "real")] if "laid" in configuration else [configuration]
 
 
 def _settings(configuration: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +128,7 @@ def _settings(configuration: Mapping[str, Any]) -> dict[str, Any]:
     return {key: configuration.get(key, known[key].default) for key in known}
 
 
-def importance(model: GridNet, config: RunConfig, data: Path, batches: int) -> dict[str, torch.Tensor]:
+def importance(model: nn.Module, config: RunConfig, data: Path, batches: int) -> dict[str, torch.Tensor]:
     """How much each channel of each group matters, one number a channel; only their order counts.
 
     A depthwise layer hands its channels on one by one: what it reads and what it gives are judged together.
@@ -158,7 +175,7 @@ def _labelled(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str,
     return labelled
 
 
-def narrowed(model: GridNet, narrower: GridNet, matters: dict[str, torch.Tensor]) -> GridNet:
+def narrowed(model: nn.Module, narrower: nn.Module, matters: dict[str, torch.Tensor]) -> nn.Module:
     """The narrower model with the weights of the channels of `model` that matter most; both have the same layers."""
     import torch
 

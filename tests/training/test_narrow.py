@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from edge import command
+from edge.errors import EdgeError
 from tests.training.test_train import CONFIG
-from training import channels, narrow
+from training import channels, models, narrow
 from training.checkpoint import load_model, save_checkpoint
 from training.models.grid import GridNet
 
@@ -15,7 +16,7 @@ WIDE = {"width": 12, "stem": 8, "deep": 2, "looks": 2, "height": 24, "columns": 
 NARROW = {**WIDE, "width": 8, "stem": 4}
 
 
-def settled(network: GridNet) -> GridNet:
+def settled(network: torch.nn.Module) -> torch.nn.Module:
     """With statistics and weights as after some training, in eval mode."""
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -27,7 +28,7 @@ def settled(network: GridNet) -> GridNet:
     return network.eval()
 
 
-def even(network: GridNet) -> dict[str, torch.Tensor]:
+def even(network: torch.nn.Module) -> dict[str, torch.Tensor]:
     """The same importance for each channel of each group."""
     counts = {}
     for layer in channels.readers(network):
@@ -37,9 +38,10 @@ def even(network: GridNet) -> dict[str, torch.Tensor]:
     return counts
 
 
-def test_as_many_channels_give_the_same_model():
-    wide = settled(GridNet(**WIDE))
-    same = narrow.narrowed(wide, GridNet(**WIDE), even(wide)).eval()
+@pytest.mark.parametrize(("name", "settings"), [("grid", WIDE), ("experts", {"laid": WIDE, "real": NARROW})])
+def test_as_many_channels_give_the_same_model(name, settings):
+    wide = settled(models.build(name, settings))
+    same = narrow.narrowed(wide, models.build(name, settings), even(wide)).eval()
     picture = torch.rand(2, 3, 24, 32)
     with torch.inference_mode():
         for before, after in zip(wide.predict(picture), same.predict(picture), strict=True):
@@ -105,6 +107,26 @@ def test_one_command_makes_the_narrower_checkpoint(config, tmp_path, capsys):
     assert capsys.readouterr().out.strip() == str(out)
     model = load_model(out)
     assert model.down4[0].out_channels == 8 and model.down2[0].out_channels == 4 and len(model.at8) == 2
+
+
+def test_each_network_of_a_model_of_experts_is_made_narrower(config, tmp_path):
+    both = {"laid": WIDE, "real": {**WIDE, "looks": 1}}
+    wide = save_checkpoint(tmp_path / "wide.safetensors", settled(models.build("experts", both)), "experts", both)
+    grid = 'name = "grid"\nconfiguration = { width = 8, stem = 4, deep = 2, looks = 2, height = 24, columns = 32 }'
+    assert grid in config.read_text()
+    networks = """[model.configuration]
+laid = { width = 8, stem = 4, deep = 2, looks = 2, height = 24, columns = 32 }
+real = { width = 4, stem = 8, deep = 2, height = 24, columns = 32 }"""
+    config.write_text(config.read_text().replace(grid, f'name = "experts"\n{networks}'))
+    out = tmp_path / "start.safetensors"
+    call = ["--checkpoint", str(wide), "--config", str(config), "--data", str(tmp_path), "--out", str(out)]
+    assert narrow.main([*call, "--batches", "2"]) == 0
+    model = load_model(out)
+    assert [model.laid.down4[0].out_channels, model.laid.down2[0].out_channels] == [8, 4]
+    assert [model.real.down4[0].out_channels, model.real.down2[0].out_channels] == [4, 8]
+    config.write_text(config.read_text().replace("width = 4", "width = 16"))
+    with pytest.raises(EdgeError, match=r"asks for a real\.width of 16 and the checkpoint has 12"):
+        narrow.main([*call, "--batches", "2"])
 
 
 PHOTOGRAPHS = """
