@@ -131,28 +131,35 @@ def quantizable(module: nn.Module, example: Tensor, int8: bool) -> tuple[nn.Modu
 
 
 def _without_prelude(traced: torch.fx.GraphModule) -> tuple[float, float]:
-    """Take out what scales and shifts the picture before a convolution; what that now takes for black and white."""
+    """Take out what scales and shifts the picture before each convolution that it goes to first; what these now take
+    for black and white. Where they take different ones, or the picture goes elsewhere, all stays."""
     aten = torch.ops.aten
-    black, white, passed = 0.0, 1.0, []
-    (node,) = (n for n in traced.graph.nodes if n.op == "placeholder")
-    while True:
-        users = [user for user in node.users if user.users]  # one without users is torch's check of the shape
-        if len(users) != 1 or users[0].target not in (aten.permute.default, aten.mul.Tensor, aten.sub.Tensor):
-            break
-        (node,) = users
-        if node.target != aten.permute.default:
-            number = node.args[1]
-            if not isinstance(number, (int, float)):
+    (picture,) = (node for node in traced.graph.nodes if node.op == "placeholder")
+    waiting, passed, entered = [(picture, 0.0, 1.0)], [], []
+    while waiting:
+        node, black, white = waiting.pop()
+        for user in node.users:
+            if not user.users:  # torch's check of the shape
+                continue
+            if user.target == aten.permute.default:
+                waiting.append((user, black, white))
+            elif user.target in (aten.mul.Tensor, aten.sub.Tensor) and isinstance(user.args[1], (int, float)):
+                number = user.args[1]
+                scaled = user.target == aten.mul.Tensor
+                ends = (black * number, white * number) if scaled else (black - number, white - number)
+                waiting.append((user, *ends))
+                passed.append(user)
+            elif user.target == aten.conv2d.default and len(user.args) >= 3:
+                entered.append((user, (black, white)))
+            else:
                 return 0.0, 1.0
-            scaled = node.target == aten.mul.Tensor
-            black, white = (black * number, white * number) if scaled else (black - number, white - number)
-            passed.append(node)
-    if not passed or len(users) != 1 or users[0].target != aten.conv2d.default or len(users[0].args) < 3:
+    if not passed or len({ends for _, ends in entered}) != 1:
         return 0.0, 1.0
-    black, white, moved = on_levels(black, white)
-    weight, bias = (traced.get_parameter(n.target) for n in users[0].args[1:3])
-    with torch.no_grad():
-        bias.add_(weight.sum((1, 2, 3)) * moved)
+    black, white, moved = on_levels(*entered[0][1])
+    for convolution, _ in entered:
+        weight, bias = (traced.get_parameter(n.target) for n in convolution.args[1:3])
+        with torch.no_grad():
+            bias.add_(weight.sum((1, 2, 3)) * moved)
     for node in passed:
         node.replace_all_uses_with(node.args[0])
     return black, white

@@ -47,14 +47,17 @@ class Experts(OnGrid):
         self.tell = nn.Sequential(ConvNorm(self.laid.seen_of_all, TELLING), nn.Conv2d(TELLING, 1, 1))
         nn.init.constant_(self.tell[1].get_parameter("bias"), SURE / 2)
         nn.init.zeros_(self.tell[1].weight)
-        self.fused: _Fused | None = None
+        self.weigh: _Weigh | None = None
+        self.cell: nn.Module | None = None
+        self.airlight: nn.Module | None = None
 
     def predict(self, picture: Tensor) -> Raw:
         """Raw coefficients as `GridNet.predict` gives them."""
-        if self.fused is None:
+        if self.weigh is None or self.cell is None or self.airlight is None:
             return self._told(picture, None)[0]
         laid, real = self.laid.features(picture), self.real.features(picture)
-        return self.fused(laid, real, self.tell[0](laid.whole))
+        seen = self.weigh(laid, real, self.tell[0](laid.whole))
+        return self.cell(seen.places), self.airlight(seen.whole).flatten(1)
 
     def forward(self, pictures: Tensor, parts: bool = False, real: Tensor | None = None) -> Tensor | Answer:
         """As `OnGrid.forward`.
@@ -89,33 +92,33 @@ class Experts(OnGrid):
         self.laid.fuse()
         self.real.fuse()
         self.tell[0].fuse()
-        self.fused = _Fused(self)
+        self.cell = _joined(self.laid.cell, self.real.cell)
+        self.airlight = _joined(self.laid.airlight, self.real.airlight)
+        self.weigh = _Weigh(self.tell[1], (self.size[0] // 2, self.size[1] // 2))
         return self
 
 
-class _Fused(nn.Module):
-    """The last layers of both networks and of what tells, as convolutions of what is weighed before them.
+class _Weigh(nn.Module):
+    """What the last layers of two networks see, each weighed by how likely its kind of haze is.
 
-    A quantizer rounds what each layer gives, so the answer is that of one layer, not a sum of several. The two weights
-    are a convolution and ReLU6 each, and what differs between the networks' biases is one more channel.
+    A quantizer rounds what each layer gives, so the answer is to be that of one layer, not a sum of two: the weights,
+    a convolution and ReLU6 each, come before it, and what differs between the networks' biases is one more channel.
     """
 
-    def __init__(self, whole: Experts) -> None:
+    def __init__(self, tell: nn.Conv2d, cells: tuple[int, int]) -> None:
         super().__init__()
-        last = whole.tell[1]
-        self.real, self.laid = nn.Conv2d(TELLING, 1, 1), nn.Conv2d(TELLING, 1, 1)
-        self.real.load_state_dict(last.state_dict())
-        self.laid.weight.copy_(-last.weight)
-        self.laid.get_parameter("bias").copy_(SURE - last.get_parameter("bias"))
-        self.cell = _joined(whole.laid.cell, whole.real.cell)
-        self.airlight = _joined(whole.laid.airlight, whole.real.airlight)
-        self.everywhere = nn.Parameter(torch.ones(1, 1, whole.size[0] // 2, whole.size[1] // 2), requires_grad=False)
+        self.real, self.laid = nn.Conv2d(tell.in_channels, 1, 1), nn.Conv2d(tell.in_channels, 1, 1)
+        self.real.load_state_dict(tell.state_dict())
+        self.laid.weight.copy_(-tell.weight)
+        self.laid.get_parameter("bias").copy_(SURE - tell.get_parameter("bias"))
+        self.everywhere = nn.Parameter(torch.ones(1, 1, *cells), requires_grad=False)
 
-    def forward(self, laid: Features, real: Features, telling: Tensor) -> Raw:
+    def forward(self, laid: Features, real: Features, telling: Tensor) -> Features:
         is_laid, is_real = F.relu6(self.laid(telling)), F.relu6(self.real(telling))
-        places = torch.cat([laid.places * is_laid, real.places * is_real, self.everywhere * is_real], 1)
-        whole = torch.cat([laid.whole * is_laid, real.whole * is_real, is_real], 1)
-        return self.cell(places), self.airlight(whole).flatten(1)
+        return Features(
+            torch.cat([laid.places * is_laid, real.places * is_real, self.everywhere * is_real], 1),
+            torch.cat([laid.whole * is_laid, real.whole * is_real, is_real], 1),
+        )
 
 
 def _joined(
