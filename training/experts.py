@@ -10,13 +10,11 @@ from edge import command
 
 EXAMPLES = """\
 examples:
-  python -m training.experts --laid runs/laid/last.safetensors --real runs/real/last.safetensors \\
-      --out runs/experts.safetensors
-  python -m training.experts --laid runs/a/last.safetensors runs/b/last.safetensors \\
-      --real runs/c/last.safetensors runs/d/last.safetensors --mirrored --out runs/experts.safetensors
+  python -m training.experts --laid runs/laid/last.safetensors --real runs/real/last.safetensors --out x.safetensors
+  python -m training.experts --laid a.safetensors b.safetensors --real c.safetensors --mirrored --out y.safetensors
 
 Before it is trained it takes all haze for real and laid by halves. Let it learn to tell them apart with
-model.initial = "runs/experts.safetensors" and model.frozen = ["laid", "real"].
+model.initial = "x.safetensors" and model.frozen = ["laid", "real"].
 """
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable
+from itertools import product
 
 import numpy as np
 import torch
@@ -86,8 +87,9 @@ def with_output_scale(model: nn.Module, cell: OutputScale, airlight: OutputScale
         EdgeError: its last layers are not convolutions named `cell` and `airlight`.
     """
     model = copy.deepcopy(model)
-    for name, scale in (("cell", cell), ("airlight", airlight)):
-        layer = getattr(model, name, None)
+    networks = getattr(model, "networks", (model,))
+    for network, (name, scale) in product(networks, (("cell", cell), ("airlight", airlight))):
+        layer = getattr(network, name, None)
         if not isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) or layer.bias is None:
             raise EdgeError(f"a grid model for this target ends in a convolution with bias named {name!r}")
         axis = 1 if isinstance(layer, nn.ConvTranspose2d) else 0

@@ -115,7 +115,7 @@ def test_what_the_teacher_says_changes_what_is_learnt(data, tmp_path):
     chosen = ["distilled", "recipe", "teacher"]  # in whichever order they are named, the teacher comes first
     assert command.run(ablation.main, [*call, "--seeds", "1", "--out", str(tmp_path / "t.md"), "--only", *chosen]) == 0
     plain, taught = (
-        read_checkpoint(runs / "seed-0" / name / "last.safetensors").weights["cell.bias"]
+        read_checkpoint(runs / "seed-0" / name / "last.safetensors").weights["laid.cell.bias"]
         for name in ("recipe", "distilled")
     )
     assert not np.array_equal(plain.numpy(), taught.numpy())

@@ -23,6 +23,7 @@ def picture() -> torch.Tensor:
 
 @pytest.fixture
 def both() -> torch.nn.Module:
+    torch.manual_seed(0)
     return lively(models.build("experts", {"laid": LAID, "real": REAL}))
 
 
@@ -46,7 +47,7 @@ def test_each_network_is_heard_by_how_likely_its_kind_of_haze_is(both, picture, 
 
 @pytest.mark.parametrize("level", [-2.0, 1.5, 9.0])
 @pytest.mark.parametrize("several", [False, True])
-def test_last_layers_that_were_made_one_say_the_same(picture, level, several):
+def test_fusing_leaves_the_answer_as_it_was(picture, level, several):
     laid = {"members": [{**LAID, "finesse": True}, LAID]} if several else LAID
     model = lively(models.build("experts", {"laid": laid, "real": {**REAL, "finesse": several}}))
     apart = said(sure(model, level), picture)
@@ -130,16 +131,17 @@ def test_the_full_model_can_look_with_experts():
         torch.testing.assert_close(first, full.coarse(pictures).clamp(0, 1), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("target", ["openvino", "rpi"])
-def test_experts_are_exported_as_any_model(both, tmp_path, target):
+@pytest.mark.parametrize(("target", "precision"), [("openvino", "fp32"), ("rpi", "fp32"), ("rpi", "int8")])
+@pytest.mark.parametrize("level", [0.0, 2.0, 6.0])
+def test_experts_are_exported_as_any_model(both, tmp_path, target, precision, level):
     pytest.importorskip({"openvino": "openvino", "rpi": "litert_torch"}[target])
     from edge import export
 
     model, out = tmp_path / "both.safetensors", str(tmp_path / "bundle")
-    save_checkpoint(model, sure(both, 2.0), "experts", {"laid": LAID, "real": REAL})
-    assert export.main(["--model", str(model), "--target", target, "--precision", "fp32", "--out", out]) == 0
+    save_checkpoint(model, sure(both, level), "experts", {"laid": LAID, "real": REAL})
+    assert export.main(["--model", str(model), "--target", target, "--precision", precision, "--out", out]) == 0
     picture = np.random.default_rng(0).integers(0, 256, (120, 160, 3), np.uint8)
     with torch.inference_mode():
         expected = both(torch.from_numpy(picture).permute(2, 0, 1)[None] / 255)
-    found = Dehazer(out)(picture)
-    assert np.abs(found - expected[0].permute(1, 2, 0).numpy() * 255).max() <= 2
+    off = np.abs(Dehazer(out)(picture) - expected[0].permute(1, 2, 0).numpy() * 255)
+    assert off.max() <= 2 if precision == "fp32" else off.mean() <= 1.5
