@@ -30,11 +30,16 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("checkpoints", nargs="+", type=Path, metavar="FILE", help="two or more .safetensors checkpoints")
+    to_write(made)
+    return made
+
+
+def to_write(made: argparse.ArgumentParser) -> None:
+    """The options that a command has which joins checkpoints."""
     made.add_argument(
         "--mirrored", action="store_true", help="let it look at each frame's mirror image too, which doubles its time"
     )
     made.add_argument("--out", type=Path, required=True, metavar="FILE", help="the checkpoint to write")
-    return made
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -7,14 +7,16 @@ import sys
 from pathlib import Path
 
 from edge import command
+from training.committee import to_write, together
 
 EXAMPLES = """\
 examples:
   python -m training.experts --laid runs/laid/last.safetensors --real runs/real/last.safetensors --out x.safetensors
   python -m training.experts --laid a.safetensors b.safetensors --real c.safetensors --mirrored --out y.safetensors
 
-Before it is trained it takes all haze for real and laid by halves. Let it learn to tell them apart with
-model.initial = "x.safetensors" and model.frozen = ["laid", "real"].
+The layers that tell one kind of haze from the other are new: until they are trained, both networks are asked by halves.
+Train the model on both kinds with model.initial = "x.safetensors" and model.frozen = ["real"]: what tells the kinds
+apart is what the first network sees, so it learns with them.
 """
 
 
@@ -34,10 +36,7 @@ def parser() -> argparse.ArgumentParser:
             metavar="FILE",
             help=f"checkpoints that know {what}; the mean of what several say",
         )
-    made.add_argument(
-        "--mirrored", action="store_true", help="let it look at each frame's mirror image too, which doubles its time"
-    )
-    made.add_argument("--out", type=Path, required=True, metavar="FILE", help="the checkpoint to write")
+    to_write(made)
     return made
 
 
@@ -48,7 +47,6 @@ def main(argv: list[str] | None = None) -> int:
 
     from training import models
     from training.checkpoint import save_checkpoint
-    from training.committee import together
     from training.inputs import keep_inputs
 
     keep_inputs(arguments.out, [*arguments.laid, *arguments.real])

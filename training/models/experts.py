@@ -46,7 +46,6 @@ class Experts(OnGrid):
         self.size, self.mirrored = self.laid.size, mirrored
         self.tell = nn.Sequential(ConvNorm(self.laid.seen_of_all, TELLING), nn.Conv2d(TELLING, 1, 1))
         nn.init.constant_(self.tell[1].get_parameter("bias"), SURE / 2)
-        nn.init.zeros_(self.tell[1].weight)
 
     def predict(self, picture: Tensor) -> Raw:
         """Raw coefficients as `GridNet.predict` gives them."""
