@@ -75,18 +75,25 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
     if hasattr(network, "fuse"):
         network = network.fuse()
     notes: dict[str, Any] = {}
-    grid = network
+    grid, certain = network, []
     if int8 and card.kind == "grid":
-        scales = output_scales(network, options.calibration)
+        certain = list(network.certain())
+        scales = output_scales([network, *certain], options.calibration)
         notes[NOTE] = [asdict(scale) for scale in scales]
-        network = with_output_scale(network, *scales)
+        network, *certain = (with_output_scale(each, *scales) for each in (network, *certain))
     options.say("torch to .tflite, channel last")
     example = torch.zeros(1, card.height, card.width, 3)
-    traced, taken = quantizable(ChannelLast(network, card.kind).eval(), example, int8)
-    content = _converted(traced, example)
+
+    def converted(network: Any) -> tuple[bytes, Range]:
+        traced, taken = quantizable(ChannelLast(network, card.kind).eval(), example, int8)
+        return _converted(traced, example), taken
+
+    content, taken = converted(network)
     if int8:
+        like_it = [converted(each)[0] for each in certain]
         options.say(f"INT8 by ai-edge-quantizer from {len(options.calibration)} pictures")
-        content = _quantized(content, options.calibration, taken, (0.0, 1.0) if card.kind == "frame" else STORED)
+        stored = (0.0, 1.0) if card.kind == "frame" else STORED
+        content = _quantized(content, like_it, options.calibration, taken, stored)
     content = with_depth_to_space(content)
     if options.precision == "fp16":
         content = with_float16_weights(content)
@@ -114,10 +121,11 @@ def _converted(module: Any, example: Any) -> bytes:
         return Path(folder, FILE).read_bytes()
 
 
-def _quantized(content: bytes, calibration: Any, taken: Range, output_range: Range) -> bytes:
+def _quantized(content: bytes, like_it: Iterable[bytes], calibration: Any, taken: Range, output_range: Range) -> bytes:
     """INT8 weights by channel and activations by tensor; input and outputs have known ranges.
 
     Args:
+        like_it: models of the same tensors whose values have to fit, too.
         taken: what the model takes for black and for white.
     """
     from ai_edge_quantizer import quantizer, recipe
@@ -125,12 +133,16 @@ def _quantized(content: bytes, calibration: Any, taken: Range, output_range: Ran
     _, module = interpreter_module()
     with quiet():
         work = quantizer.Quantizer(content, recipe.static_wi8_ai8())
-        float_model = module.Interpreter(model_content=content, experimental_preserve_all_tensors=True)
+        float_models = [
+            module.Interpreter(model_content=each, experimental_preserve_all_tensors=True)
+            for each in (content, *like_it)
+        ]
+        float_model = float_models[0]
         (argument,) = float_model.get_signature_list()[SIGNATURE]["inputs"]
         inputs = Inputs(calibration, *taken)
         first = next(iter(inputs))
         spans = work.calibrate({SIGNATURE: [{argument: first}]}, num_threads=1)  # for its names and shapes only
-        ranges = tensor_ranges(float_model, spans, inputs)
+        ranges = tensor_ranges(float_models, spans, inputs)
         ranges |= {details["name"]: taken for details in float_model.get_input_details()}
         ranges |= dict.fromkeys(flatbuffer.output_tensors(content), output_range)
         for name, span in spans.items():

@@ -16,8 +16,7 @@ Four things are prepared here, none of which changes what the float model comput
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
-from itertools import product
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
@@ -54,21 +53,23 @@ class ChannelLast(nn.Module):
         return cell.permute(0, 2, 3, 1), airlight
 
 
-def output_scales(model: nn.Module, pictures: Iterable[np.ndarray]) -> tuple[OutputScale, OutputScale]:
+def output_scales(models: Sequence[nn.Module], pictures: Iterable[np.ndarray]) -> tuple[OutputScale, OutputScale]:
     """The scales that bring each channel of a grid model's `cell` and `airlight` into [-1, 1).
 
     A cell's ranges are those that the float model shows on the pictures, with a margin, cut to what
     `edge.coefficients` uses.
 
     Args:
+        models: the model, and what else of its kind has to fit (see `OnGrid.certain`).
         pictures: uint8 RGB (H, W, 3).
     """
     lows, highs = [], []
     with torch.inference_mode():
         for picture in pictures:
-            cell, airlight = model.predict(torch.from_numpy(picture).permute(2, 0, 1)[None] / 255)
-            lows.append(cell[0].flatten(1).amin(1))
-            highs.append(cell[0].flatten(1).amax(1))
+            for model in models:
+                cell, airlight = model.predict(torch.from_numpy(picture).permute(2, 0, 1)[None] / 255)
+                lows.append(cell[0].flatten(1).amin(1))
+                highs.append(cell[0].flatten(1).amax(1))
     low, high = torch.stack(lows).amin(0).numpy(), torch.stack(highs).amax(0).numpy()
     margin = MARGIN * (high - low)
     low, high = low - margin, high + margin
@@ -87,9 +88,8 @@ def with_output_scale(model: nn.Module, cell: OutputScale, airlight: OutputScale
         EdgeError: its last layers are not convolutions named `cell` and `airlight`.
     """
     model = copy.deepcopy(model)
-    networks = getattr(model, "networks", (model,))
-    for network, (name, scale) in product(networks, (("cell", cell), ("airlight", airlight))):
-        layer = getattr(network, name, None)
+    for name, scale in (("cell", cell), ("airlight", airlight)):
+        layer = getattr(model, name, None)
         if not isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) or layer.bias is None:
             raise EdgeError(f"a grid model for this target ends in a convolution with bias named {name!r}")
         axis = 1 if isinstance(layer, nn.ConvTranspose2d) else 0

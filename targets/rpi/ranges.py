@@ -9,7 +9,7 @@ maximum over the whole picture is taken, one value of each channel, and the oute
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,27 +41,40 @@ class Inputs:
             yield (picture[None] * ((self.white - self.black) / 255) + self.black).astype(np.float32)
 
 
-def tensor_ranges(interpreter: Any, names: Iterable[str], inputs: Iterable[np.ndarray]) -> dict[str, Range]:
+def tensor_ranges(interpreters: Sequence[Any], names: Iterable[str], inputs: Iterable[np.ndarray]) -> dict[str, Range]:
     """Lowest and highest value of each tensor over all pictures, without each picture's outermost in large maps.
 
     Args:
-        interpreter: of the float model, with `experimental_preserve_all_tensors`.
-        names: of the tensors; one that the interpreter does not have, or that is constant, is left out.
-        inputs: float32, as the model takes them.
+        interpreters: of float models with the same tensors, with `experimental_preserve_all_tensors`.
+        names: of the tensors; one that an interpreter does not have, or that is constant, is left out.
+        inputs: float32, as the models take them.
     """
-    interpreter.allocate_tensors()
-    (source,) = interpreter.get_input_details()
-    index = {details["name"]: details["index"] for details in interpreter.get_tensor_details() if details["name"]}
-    wanted = {name: index[name] for name in names if name in index}
+    opened = [_Opened(interpreter, names) for interpreter in interpreters]
     found: dict[str, Range] = {}
     for given in inputs:
-        interpreter.set_tensor(source["index"], given)
-        interpreter.invoke()
-        for name, number in wanted.items():
-            low, high = _inner_range(interpreter.get_tensor(number))
-            before = found.get(name, (low, high))
-            found[name] = (min(low, before[0]), max(high, before[1]))
+        for model in opened:
+            for name, values in model(given):
+                low, high = _inner_range(values)
+                before = found.get(name, (low, high))
+                found[name] = (min(low, before[0]), max(high, before[1]))
     return found
+
+
+class _Opened:
+    """A float model that is asked for its tensors."""
+
+    def __init__(self, interpreter: Any, names: Iterable[str]) -> None:
+        interpreter.allocate_tensors()
+        (source,) = interpreter.get_input_details()
+        index = {details["name"]: details["index"] for details in interpreter.get_tensor_details() if details["name"]}
+        self.interpreter, self.source = interpreter, source["index"]
+        self.wanted = {name: index[name] for name in names if name in index}
+
+    def __call__(self, given: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+        self.interpreter.set_tensor(self.source, given)
+        self.interpreter.invoke()
+        for name, number in self.wanted.items():
+            yield name, self.interpreter.get_tensor(number)
 
 
 def with_zero(low: float, high: float) -> Range:

@@ -125,7 +125,7 @@ def test_any_airlight_is_told_whatever_the_calibration_pictures_have(light):
     from training.models.grid import GridNet
 
     net = GridNet(width=8, stem=8, deep=1, height=HEIGHT, columns=WIDTH).eval()  # its airlight: 1 in each colour
-    scales = output_scales(net, made_set(WIDTH, HEIGHT, "grid", 2))
+    scales = output_scales([net], made_set(WIDTH, HEIGHT, "grid", 2))
     with torch.no_grad():
         net.airlight.bias.copy_(torch.tensor(light))
         _, stored = with_output_scale(net, *scales).predict(torch.zeros(1, 3, HEIGHT, WIDTH))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -58,6 +60,29 @@ def test_fusing_leaves_the_answer_as_it_was(picture, level, several):
     model = lively(models.build("experts", {"laid": laid, "real": {**REAL, "finesse": several}}))
     apart = said(sure(model, level), picture)
     torch.testing.assert_close(said(model.fuse(), picture), apart, rtol=1e-4, atol=1e-5)
+
+
+def test_for_its_ranges_a_model_can_be_sure_of_either_kind(both, picture):
+    """Calibration pictures may show one kind only; whichever a model would tell of them, both have to be seen."""
+    real, laid = (said(network, picture) for network in (both.real, both.laid))
+    for level in (-3.0, 2.0, 9.0):
+        certain = sure(copy.deepcopy(both), level).fuse().certain()
+        for found, expected in zip(certain, (real, laid), strict=True):
+            torch.testing.assert_close(said(found, picture), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_rpi_stores_what_only_a_kind_of_haze_asks_for_that_no_calibration_picture_shows():
+    from targets.rpi.graph import output_scales
+
+    model = sure(models.build("experts", {"laid": LAID, "real": REAL}), -3.0).eval()
+    with torch.no_grad():
+        for network, thick in ((model.laid, 0.5), (model.real, 2.5)):
+            network.cell.bias[0] = thick
+    model.fuse()
+    pictures = [np.full((120, 160, 3), level, np.uint8) for level in (0, 128)]
+    for of, highest in (([model], 0.5), ([model, *model.certain()], 2.5)):
+        cell, _ = output_scales(of, pictures)
+        assert cell.high[0] == pytest.approx(highest, abs=0.1)
 
 
 def test_in_training_most_pictures_are_answered_by_what_is_given(both, picture):

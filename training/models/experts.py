@@ -8,6 +8,7 @@ to know laid haze from all else, so it is what that is told from; the second may
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from training.models.answer import Answer, Raw
 from training.models.committee import looking
-from training.models.grid import ConvNorm, OnGrid
+from training.models.grid import ConvNorm, Features, OnGrid
 from training.models.settings import switches
 
 SURE = 6.0  # what ReLU6 lets through: certainly real, as 0 is certainly laid
@@ -46,15 +47,29 @@ class Experts(OnGrid):
         self.size, self.mirrored = self.laid.size, mirrored
         self.tell = nn.Sequential(ConvNorm(self.laid.seen_of_all, TELLING), nn.Conv2d(TELLING, 1, 1))
         nn.init.constant_(self.tell[1].get_parameter("bias"), SURE / 2)
+        self.weigh: _Weigh | None = None
+        self.cell: nn.Module | None = None
+        self.airlight: nn.Module | None = None
 
     def predict(self, picture: Tensor) -> Raw:
         """Raw coefficients as `GridNet.predict` gives them."""
-        return self._told(picture, None)[0]
+        if self.weigh is None or self.cell is None or self.airlight is None:
+            return self._told(picture, None)[0]
+        laid, real = self.laid.features(picture), self.real.features(picture)
+        seen = self.weigh(laid, real, self.tell[0](laid.whole))
+        return self.cell(seen.places), self.airlight(seen.whole).flatten(1)
 
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        """See `OnGrid`."""
-        return self.laid, self.real
+    @torch.no_grad()
+    def certain(self) -> tuple[Experts, ...]:
+        """See `OnGrid.certain`: one that takes all haze for real, and one that takes all for laid."""
+        found = []
+        for real in (True, False):
+            model = copy.deepcopy(self)
+            assert model.weigh is not None, "once fused"
+            for layer, heard in ((model.weigh.real, real), (model.weigh.laid, not real)):
+                layer.get_parameter("bias").add_(2 * SURE if heard else -2 * SURE)
+            found.append(model)
+        return tuple(found)
 
     def forward(self, pictures: Tensor, parts: bool = False, real: Tensor | None = None) -> Tensor | Answer:
         """As `OnGrid.forward`.
@@ -72,11 +87,9 @@ class Experts(OnGrid):
         of_laid, of_real = self.laid.features(picture), self.real.features(picture)
         told = self.tell(of_laid.whole)
         level = F.relu6(told) if real is None else self._given(F.relu6(told), real)
-        is_real = level / SURE
-        is_laid = 1 - is_real  # a sum of two shares, and not one answer and a share of a difference: it rounds less
+        share = level / SURE
         cells, lights = zip(self.laid.heads(of_laid), self.real.heads(of_real), strict=True)
-        cell = cells[0] * is_laid + cells[1] * is_real
-        return (cell, lights[0] * is_laid.flatten(1) + lights[1] * is_real.flatten(1)), told
+        return (torch.lerp(*cells, share), torch.lerp(*lights, share.flatten(1))), told
 
     def _given(self, level: Tensor, real: Tensor) -> Tensor:
         given = SURE * real[:, None, None, None].to(level.dtype)
@@ -84,9 +97,55 @@ class Experts(OnGrid):
             return given
         return torch.where(torch.rand(level.shape, device=level.device) < GIVEN, given, level)
 
+    @torch.no_grad()
     def fuse(self) -> Experts:
-        """Fold every normalisation into its convolution; the networks must be in eval mode."""
+        """Fold every normalisation into its convolution, and the networks' last layers into one each; the networks must
+        be in eval mode."""
         self.laid.fuse()
         self.real.fuse()
         self.tell[0].fuse()
+        self.cell = _joined(self.laid.cell, self.real.cell)
+        self.airlight = _joined(self.laid.airlight, self.real.airlight)
+        self.weigh = _Weigh(self.tell[1], (self.size[0] // 2, self.size[1] // 2))
         return self
+
+
+class _Weigh(nn.Module):
+    """What the last layers of two networks see, each weighed by how likely its kind of haze is.
+
+    A quantizer rounds what each layer gives, so the answer is to be that of one layer, not a sum of two: the weights,
+    a convolution and ReLU6 each, come before it, and what differs between the networks' biases is one more channel.
+    """
+
+    def __init__(self, tell: nn.Conv2d, cells: tuple[int, int]) -> None:
+        super().__init__()
+        self.real, self.laid = nn.Conv2d(tell.in_channels, 1, 1), nn.Conv2d(tell.in_channels, 1, 1)
+        self.real.load_state_dict(tell.state_dict())
+        self.laid.weight.copy_(-tell.weight)
+        self.laid.get_parameter("bias").copy_(SURE - tell.get_parameter("bias"))
+        self.everywhere = nn.Parameter(torch.ones(1, 1, *cells), requires_grad=False)
+
+    def forward(self, laid: Features, real: Features, telling: Tensor) -> Features:
+        is_laid, is_real = F.relu6(self.laid(telling)), F.relu6(self.real(telling))
+        return Features(
+            torch.cat([laid.places * is_laid, real.places * is_real, self.everywhere * is_real], 1),
+            torch.cat([laid.whole * is_laid, real.whole * is_real, is_real], 1),
+        )
+
+
+def _joined(
+    laid: nn.Conv2d | nn.ConvTranspose2d, real: nn.Conv2d | nn.ConvTranspose2d
+) -> nn.Conv2d | nn.ConvTranspose2d:
+    """One layer for both, of what each of them sees times `SURE` or 0, and of one channel more that is `SURE` or 0."""
+    inner, out = laid.in_channels + real.in_channels + 1, laid.out_channels
+    difference = real.get_parameter("bias") - laid.get_parameter("bias")
+    if isinstance(laid, nn.ConvTranspose2d):
+        made: nn.Conv2d | nn.ConvTranspose2d = nn.ConvTranspose2d(inner, out, 2, stride=2)
+        shift = difference[None, :, None, None].expand(1, out, 2, 2)
+        weight = torch.cat([laid.weight, real.weight, shift], 0)
+    else:
+        made = nn.Conv2d(inner, out, 1)
+        weight = torch.cat([laid.weight, real.weight, difference[:, None, None, None]], 1)
+    made.weight.copy_(weight / SURE)
+    made.get_parameter("bias").copy_(laid.get_parameter("bias"))
+    return made

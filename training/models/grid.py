@@ -133,10 +133,12 @@ class OnGrid(nn.Module, ABC):
     def predict(self, picture: Tensor) -> Raw:
         """Raw coefficients of small pictures (N, 3, *size) in [0, 1]."""
 
-    @property
-    def networks(self) -> tuple[nn.Module, ...]:
-        """Those whose last layers `cell` and `airlight` give the answer, or what it is a mean of; once fused."""
-        return (self,)
+    def certain(self) -> tuple[OnGrid, ...]:
+        """Copies, of one that is fused, that are sure of what it tells from a picture and chooses its answer by.
+
+        What they compute belongs to its ranges, too, where calibration pictures leave a choice unmade.
+        """
+        return ()
 
     def forward(self, pictures: Tensor, parts: bool = False) -> Tensor | Answer:
         """Dehazed pictures (N, 3, H, W), of hazy ones in [0, 1]; clipped to [0, 1] except in training."""
