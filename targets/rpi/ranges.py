@@ -9,7 +9,7 @@ maximum over the whole picture is taken, one value of each channel, and the oute
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +41,9 @@ class Inputs:
             yield (picture[None] * ((self.white - self.black) / 255) + self.black).astype(np.float32)
 
 
-def tensor_ranges(interpreters: Sequence[Any], names: Iterable[str], inputs: Iterable[np.ndarray]) -> dict[str, Range]:
+def tensor_ranges(
+    interpreters: Sequence[Any], names: Collection[str], inputs: Iterable[np.ndarray]
+) -> dict[str, Range]:
     """Lowest and highest value of each tensor over all pictures, without each picture's outermost in large maps.
 
     Args:
@@ -63,7 +65,7 @@ def tensor_ranges(interpreters: Sequence[Any], names: Iterable[str], inputs: Ite
 class _Opened:
     """A float model that is asked for its tensors."""
 
-    def __init__(self, interpreter: Any, names: Iterable[str]) -> None:
+    def __init__(self, interpreter: Any, names: Collection[str]) -> None:
         interpreter.allocate_tensors()
         (source,) = interpreter.get_input_details()
         index = {details["name"]: details["index"] for details in interpreter.get_tensor_details() if details["name"]}
