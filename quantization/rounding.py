@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from training.losses import Objective, Scores
+from training.models.grid import HEADS
 
 LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
-HEADS = ("cell", "airlight", "finesse")  # a grid network's last layers; `fuse` makes one of those of several
 LEAST_SPAN = 1 / 64
 Range = tuple[float, float]
 
@@ -36,15 +36,17 @@ def rounded_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 def _float_layers(model: Any) -> set[str]:
-    """Names of a grid model's layers that openvino and onnx leave in float: those of its exported graph, where the last
-    layers of several networks may have become one."""
+    """Names of a grid model's layers that openvino and onnx leave in float: those of its exported graph, which may join
+    layers of several networks."""
     from quantization.layers import exits, heads, pooled
     from training.tracing import Predict, traced
 
     fused = copy.deepcopy(model).eval().fuse()
     graph = traced(Predict(fused), torch.zeros(1, 3, *model.size), ["cell", "airlight"])
-    inner = {name for name, _ in model.named_modules() if name.rpartition(".")[2] in HEADS}
-    return {*heads(graph), *exits(graph), *pooled(graph), *inner}
+    kept = {*heads(graph), *exits(graph), *pooled(graph)}
+    names = {name for name, _ in model.named_modules()}
+    joined = {name for name in names if f"beside.{name.partition('.')[2]}" in kept}  # of Experts of one form
+    return kept | joined | {name for name in names if name.rpartition(".")[2] in HEADS}
 
 
 @torch.no_grad()

@@ -11,9 +11,11 @@ import torch
 from edge import Dehazer
 from edge.errors import EdgeError
 from edge.pictures import write_picture
+from quantization.rounding import rounded_layers
 from tests.training.test_export_onnx import lively
 from training import experts, models
 from training.checkpoint import load_model, save_checkpoint
+from training.tracing import Predict, traced
 
 LAID = {"width": 12, "stem": 8, "deep": 3, "looks": 2}
 REAL = {"width": 8, "stem": 8, "deep": 1}
@@ -54,13 +56,41 @@ def test_each_network_is_heard_by_how_likely_its_kind_of_haze_is(both, picture, 
     torch.testing.assert_close(said(sure(both, level), picture), expected)
 
 
+FORMS = {
+    "two forms": (LAID, REAL),
+    "one form": (LAID, LAID),
+    "one form, telling finesse": ({**LAID, "finesse": True}, {**LAID, "finesse": True}),
+    "several": ({"members": [{**LAID, "finesse": True}, LAID]}, {**REAL, "finesse": True}),
+}
+
+
 @pytest.mark.parametrize("level", [-2.0, 1.5, 9.0])
-@pytest.mark.parametrize("several", [False, True])
-def test_fusing_leaves_the_answer_as_it_was(picture, level, several):
-    laid = {"members": [{**LAID, "finesse": True}, LAID]} if several else LAID
-    model = lively(models.build("experts", {"laid": laid, "real": {**REAL, "finesse": several}}))
+@pytest.mark.parametrize("form", FORMS)
+def test_fusing_leaves_the_answer_as_it_was(picture, level, form):
+    laid, real = FORMS[form]
+    model = lively(models.build("experts", {"laid": laid, "real": real}))
     apart = said(sure(model, level), picture)
     torch.testing.assert_close(said(model.fuse(), picture), apart, rtol=1e-4, atol=1e-5)
+
+
+def test_two_networks_of_one_form_have_the_layers_of_one():
+    """Time on a small map goes by the layer: what tells the kinds apart may add four, a second network none."""
+
+    def layers(model):
+        graph = traced(Predict(model.eval().fuse()), torch.zeros(1, 3, 120, 160), ["cell", "airlight"]).graph
+        return sum(node.op_type in ("Conv", "ConvTranspose") for node in graph.node)
+
+    one = layers(models.build("grid", LAID))
+    assert layers(models.build("experts", {"laid": LAID, "real": LAID})) <= one + 4
+    assert layers(models.build("experts", {"laid": LAID, "real": REAL})) > one + 20
+
+
+def test_training_for_int8_rounds_the_layers_of_each_network_that_it_would_of_one():
+    one = {name for name, _ in rounded_layers(models.build("grid", LAID))}
+    both = models.build("experts", {"laid": LAID, "real": LAID})
+    assert {name for name, _ in rounded_layers(both) if not name.startswith("tell")} == {
+        f"{network}.{name}" for network in ("laid", "real") for name in one
+    }
 
 
 def test_for_its_ranges_a_model_can_be_sure_of_either_kind(both, picture):

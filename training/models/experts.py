@@ -18,8 +18,9 @@ from torch import Tensor, nn
 
 from training.models.answer import Answer, Raw
 from training.models.committee import looking
-from training.models.grid import ConvNorm, Features, OnGrid
+from training.models.grid import ConvNorm, Features, GridNet, OnGrid
 from training.models.settings import switches
+from training.models.side_by_side import of_one_form, side_by_side
 
 SURE = 6.0  # what ReLU6 lets through: certainly real, as 0 is certainly laid
 GIVEN = 0.75  # of the pictures, in training: for how many it is given whether their haze is real
@@ -47,6 +48,7 @@ class Experts(OnGrid):
         self.size, self.mirrored = self.laid.size, mirrored
         self.tell = nn.Sequential(ConvNorm(self.laid.seen_of_all, TELLING), nn.Conv2d(TELLING, 1, 1))
         nn.init.constant_(self.tell[1].get_parameter("bias"), SURE / 2)
+        self.beside: GridNet | None = None
         self.weigh: _Weigh | None = None
         self.cell: nn.Module | None = None
         self.airlight: nn.Module | None = None
@@ -55,8 +57,7 @@ class Experts(OnGrid):
         """Raw coefficients as `GridNet.predict` gives them."""
         if self.weigh is None or self.cell is None or self.airlight is None:
             return self._told(picture, None)[0]
-        laid, real = self.laid.features(picture), self.real.features(picture)
-        seen = self.weigh(laid, real, self.tell[0](laid.whole))
+        seen = self.weigh(*self._features(picture))
         return self.cell(seen.places), self.airlight(seen.whole).flatten(1)
 
     @torch.no_grad()
@@ -82,6 +83,13 @@ class Experts(OnGrid):
         clear = self._cleared(raw, pictures)
         return Answer(clear, raw=raw, real=told.flatten() - SURE / 2) if parts else clear
 
+    def _features(self, picture: Tensor) -> tuple[Features, Features]:
+        """What the last layers of each network see."""
+        if self.beside is None:
+            return self.laid.features(picture), self.real.features(picture)
+        places, whole = (seen.chunk(2, 1) for seen in self.beside.features(picture))
+        return Features(places[0], whole[0]), Features(places[1], whole[1])
+
     def _told(self, picture: Tensor, real: Tensor | None) -> tuple[Raw, Tensor]:
         """Raw coefficients, and what was told of the haze (N, 1, 1, 1): log odds of being real, more `SURE` / 2."""
         of_laid, of_real = self.laid.features(picture), self.real.features(picture)
@@ -99,14 +107,15 @@ class Experts(OnGrid):
 
     @torch.no_grad()
     def fuse(self) -> Experts:
-        """Fold every normalisation into its convolution, and the networks' last layers into one each; the networks must
-        be in eval mode."""
-        self.laid.fuse()
-        self.real.fuse()
+        """Fold every normalisation into its convolution, and the networks' last layers into one each, or all their
+        layers where they are of one form; the networks must be in eval mode."""
+        laid, real = self.laid.fuse(), self.real.fuse()
         self.tell[0].fuse()
-        self.cell = _joined(self.laid.cell, self.real.cell)
-        self.airlight = _joined(self.laid.airlight, self.real.airlight)
-        self.weigh = _Weigh(self.tell[1], (self.size[0] // 2, self.size[1] // 2))
+        self.cell, self.airlight = _joined(laid.cell, real.cell), _joined(laid.airlight, real.airlight)
+        self.weigh = _Weigh(self.tell, (self.size[0] // 2, self.size[1] // 2))
+        if isinstance(laid, GridNet) and isinstance(real, GridNet) and of_one_form([laid, real]):
+            self.beside = side_by_side([laid, real])
+            del self.laid, self.real
         return self
 
 
@@ -117,16 +126,20 @@ class _Weigh(nn.Module):
     a convolution and ReLU6 each, come before it, and what differs between the networks' biases is one more channel.
     """
 
-    def __init__(self, tell: nn.Conv2d, cells: tuple[int, int]) -> None:
+    def __init__(self, tell: nn.Sequential, cells: tuple[int, int]) -> None:
         super().__init__()
-        self.real, self.laid = nn.Conv2d(tell.in_channels, 1, 1), nn.Conv2d(tell.in_channels, 1, 1)
-        self.real.load_state_dict(tell.state_dict())
-        self.laid.weight.copy_(-tell.weight)
-        self.laid.get_parameter("bias").copy_(SURE - tell.get_parameter("bias"))
+        seen, told = tell
+        assert isinstance(told, nn.Conv2d)
+        self.seen = seen
+        self.real, self.laid = nn.Conv2d(told.in_channels, 1, 1), nn.Conv2d(told.in_channels, 1, 1)
+        self.real.load_state_dict(told.state_dict())
+        self.laid.weight.copy_(-told.weight)
+        self.laid.get_parameter("bias").copy_(SURE - told.get_parameter("bias"))
         self.everywhere = nn.Parameter(torch.ones(1, 1, *cells), requires_grad=False)
 
-    def forward(self, laid: Features, real: Features, telling: Tensor) -> Features:
-        is_laid, is_real = F.relu6(self.laid(telling)), F.relu6(self.real(telling))
+    def forward(self, laid: Features, real: Features) -> Features:
+        seen = self.seen(laid.whole)
+        is_laid, is_real = F.relu6(self.laid(seen)), F.relu6(self.real(seen))
         return Features(
             torch.cat([laid.places * is_laid, real.places * is_real, self.everywhere * is_real], 1),
             torch.cat([laid.whole * is_laid, real.whole * is_real, is_real], 1),

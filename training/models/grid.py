@@ -21,6 +21,8 @@ from edge import coefficients
 from training.models.answer import Answer, Raw
 from training.models.settings import switches, whole_numbers
 
+HEADS = ("cell", "airlight", "finesse")  # a network's last layers; `GridNet.fuse` makes one of the last two
+
 
 class ConvNorm(nn.Sequential):
     """Convolution, batch normalisation and, if asked for, ReLU6; the first two become one by `fuse`."""
