@@ -20,6 +20,7 @@ from quantization.layers import entrances, exits, heads, left_out, pooled
 from quantization.ranges import BEST, PERCENTILE
 from targets import Artefact, BuildOptions
 from targets.openvino.files import WEIGHTS, XML
+from targets.openvino.groups import without_left_over
 from targets.openvino.runtime import import_nncf, import_openvino
 from targets.source import SourceModel
 
@@ -60,6 +61,7 @@ def _quantized(ir: Any, model: SourceModel, options: BuildOptions) -> tuple[Any,
         )
     nncf = import_nncf()
     nncf.set_log_level(40)  # errors only
+    without_left_over(ir)
     graph = command.require("onnx", "export").load(model.onnx)
     # The last layers of a grid model put out logarithms of gains: around gain 1 every step of an INT8 grid shows.
     # They are convolutions on few channels, and so are those just before them; they cost next to nothing in float. What
