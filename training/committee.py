@@ -74,25 +74,34 @@ class Together(NamedTuple):
     provenance: list[dict[str, Any]]
 
 
-def together(checkpoints: Sequence[Path], who: str) -> Together:
+def together(checkpoints: Sequence[Path], who: str, part: str = "") -> Together:
     """The network of a checkpoint, or those of several.
 
     Args:
         who: how a message goes on with "edge models".
+        part: of experts, which network is meant ("laid" or "real"); empty where these do not go.
 
     Raises:
         EdgeError: a checkpoint is not an edge model's.
     """
     from training.checkpoint import read_checkpoint
 
-    held = [read_checkpoint(path) for path in checkpoints]
-    for path, one in zip(checkpoints, held, strict=True):
-        if one.model != "grid":
-            raise EdgeError(f"{path} holds a {one.model!r}; {who} edge models ('grid')")
-    members = [one.build().state_dict() for one in held]
-    settings = [{k: v for k, v in one.configuration.items() if k != "mirrored"} for one in held]
-    provenance = [dict(one.provenance) for one in held]
-    if len(held) == 1:
+    members: list[dict[str, Tensor]] = []
+    settings: list[dict[str, Any]] = []
+    provenance = []
+    for path in checkpoints:
+        held = read_checkpoint(path)
+        model, configuration, start = held.build(), held.configuration, ""
+        if part and held.model == "experts":
+            configuration, start = configuration[part], f"{part}."
+        if (held.model != "grid" and not start) or "members" in configuration:
+            what = f"a {held.model!r}" if not start else f"several networks of one kind ({part!r})"
+            raise EdgeError(f"{path} holds {what}; {who} edge models ('grid')")
+        own = model.state_dict().items()
+        members.append({name.removeprefix(start): t for name, t in own if name.startswith(start)})
+        settings.append({k: v for k, v in configuration.items() if k != "mirrored"})
+        provenance.append(dict(held.provenance))
+    if len(members) == 1:
         return Together(settings[0], members[0], provenance)
     weights = {f"members.{number}.{name}": t for number, one in enumerate(members) for name, t in one.items()}
     return Together({"members": settings}, weights, provenance)

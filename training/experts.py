@@ -5,18 +5,27 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge import command
 from training.committee import to_write, together
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+SEEN = "tell.0.0.weight"  # of the layer that reads what the networks for laid haze see of the whole picture
 EXAMPLES = """\
 examples:
   python -m training.experts --laid runs/laid/last.safetensors --real runs/real/last.safetensors --out x.safetensors
   python -m training.experts --laid a.safetensors b.safetensors --real c.safetensors --mirrored --out y.safetensors
 
+  python -m training.experts --laid x.safetensors --real d.safetensors --out z.safetensors
+
 The layers that tell one kind of haze from the other are new: until they are trained, both networks are asked by halves.
 Train the model on both kinds with model.initial = "x.safetensors" and model.frozen = ["real"]: what tells the kinds
-apart is what the first network sees, so it learns with them.
+apart is what the first network sees, so it learns with them. Once it is trained it can be named itself, as in the last
+example: its network for the kind asked for is taken, for laid haze together with the layers that tell, which know
+nothing of the other network, so that this may be another.
 """
 
 
@@ -34,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
             type=Path,
             required=True,
             metavar="FILE",
-            help=f"checkpoints that know {what}; the mean of what several say",
+            help=f"checkpoints that know {what}, or of experts; the mean of what several say",
         )
     to_write(made)
     return made
@@ -50,15 +59,37 @@ def main(argv: list[str] | None = None) -> int:
     from training.inputs import keep_inputs
 
     keep_inputs(arguments.out, [*arguments.laid, *arguments.real])
-    found = {kind: together(getattr(arguments, kind), "experts are") for kind in ("laid", "real")}
+    found = {kind: together(getattr(arguments, kind), "experts are", kind) for kind in ("laid", "real")}
     configuration = {kind: one.settings for kind, one in found.items()} | {"mirrored": arguments.mirrored}
     torch.manual_seed(0)  # what tells the kinds apart starts from nothing, the same each time
     model = models.build("experts", configuration)
     weights = {f"{kind}.{name}": tensor for kind, one in found.items() for name, tensor in one.weights.items()}
-    model.load_state_dict({**model.state_dict(), **weights})
+    model.load_state_dict({**model.state_dict(), **weights, **_telling(arguments.laid, model)})
     provenance = {"experts": {kind: one.provenance for kind, one in found.items()}}
     print(save_checkpoint(arguments.out, model, "experts", configuration, provenance))
     return 0
+
+
+def _telling(checkpoints: list[Path], model: nn.Module) -> dict[str, Tensor]:
+    """Weights of the layers that tell the kinds apart, as the first of the checkpoints that has such knows them.
+
+    They go on seeing that one's network for laid haze alone; empty where no checkpoint has them.
+    """
+    from training.checkpoint import read_checkpoint
+
+    start = 0
+    for path in checkpoints:
+        held = read_checkpoint(path)
+        network = held.build()
+        if held.model == "experts":
+            command.say(f"what tells the kinds of haze apart is taken from {path}")
+            found = {name: tensor for name, tensor in network.state_dict().items() if name.startswith("tell.")}
+            seen = found[SEEN]
+            found[SEEN] = model.state_dict()[SEEN].zero_()
+            found[SEEN][:, start : start + seen.shape[1]] = seen
+            return found
+        start += int(network.seen_of_all)
+    return {}
 
 
 if __name__ == "__main__":

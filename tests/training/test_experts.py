@@ -13,7 +13,7 @@ from edge.errors import EdgeError
 from edge.pictures import write_picture
 from quantization.rounding import rounded_layers
 from tests.training.test_export_onnx import lively
-from training import experts, models
+from training import committee, experts, models
 from training.checkpoint import load_model, save_checkpoint
 from training.tracing import Predict, traced
 
@@ -167,11 +167,41 @@ def test_the_command_joins_networks_that_were_trained_apart(saved, tmp_path, pic
     torch.testing.assert_close(said(sure(model, 6.0), picture), said(knows_real, picture))
 
 
+def test_of_trained_experts_either_network_can_be_joined_to_another(both, saved, tmp_path, picture):
+    """What tells the kinds apart goes with the network for laid haze, whichever place that has among several."""
+    trained, out = tmp_path / "trained.safetensors", tmp_path / "joined.safetensors"
+    save_checkpoint(trained, leaning(both, 1.0), "experts", {"laid": LAID, "real": REAL})
+    other, knows_other = saved[0]
+
+    def told(model):
+        with torch.inference_mode():
+            return model._told(picture, None)[1].item()
+
+    assert experts.main(["--laid", str(trained), "--real", str(other), "--out", str(out)]) == 0
+    joined = load_model(out).eval()
+    assert told(joined) == pytest.approx(told(both), abs=1e-5)
+    torch.testing.assert_close(said(sure(joined, 0.0), picture), said(both.laid, picture))
+    torch.testing.assert_close(said(sure(joined, 6.0), picture), said(knows_other, picture))
+
+    assert experts.main(["--laid", str(other), str(trained), "--real", str(trained), "--out", str(out)]) == 0
+    joined = load_model(out).eval()
+    assert told(joined) == pytest.approx(told(both), abs=1e-5)
+    mean = (said(knows_other, picture) + said(both.laid, picture)) / 2
+    torch.testing.assert_close(said(sure(joined, 0.0), picture), mean)
+    torch.testing.assert_close(said(sure(joined, 6.0), picture), said(both.real, picture))
+
+
 def test_what_is_no_network_of_its_own_cannot_be_joined(saved, tmp_path):
-    call = ["--real", str(saved[2][0]), "--out", str(tmp_path / "x.safetensors")]
-    assert experts.main(["--laid", str(saved[0][0]), *call[:-1], str(tmp_path / "both.safetensors")]) == 0
-    with pytest.raises(EdgeError, match="holds a 'experts'; experts are edge models"):
-        experts.main(["--laid", str(tmp_path / "both.safetensors"), *call])
+    (laid, _), (second, _), (real, _) = saved
+    several, out = str(tmp_path / "several.safetensors"), ["--out", str(tmp_path / "x.safetensors")]
+    assert experts.main(["--laid", str(laid), str(second), "--real", str(real), "--out", several]) == 0
+    with pytest.raises(EdgeError, match=r"holds several networks of one kind .'laid'.; experts are edge models"):
+        experts.main(["--laid", several, "--real", str(real), *out])
+    assert committee.main([str(laid), str(second), "--out", several]) == 0
+    with pytest.raises(EdgeError, match="holds a 'committee'; experts are edge models"):
+        experts.main(["--laid", several, "--real", str(real), *out])
+    with pytest.raises(EdgeError, match="holds a 'committee'; a committee is of edge models"):
+        committee.main([several, str(real), *out])
 
 
 def test_a_network_that_is_read_is_not_written_over(saved):
