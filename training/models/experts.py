@@ -64,11 +64,10 @@ class Experts(OnGrid):
     def certain(self) -> tuple[Experts, ...]:
         """See `OnGrid.certain`: one that takes all haze for real, and one that takes all for laid."""
         found = []
-        for real in (True, False):
+        for more in (2 * SURE, -2 * SURE):
             model = copy.deepcopy(self)
             assert model.weigh is not None, "once fused"
-            for layer, heard in ((model.weigh.real, real), (model.weigh.laid, not real)):
-                layer.get_parameter("bias").add_(2 * SURE if heard else -2 * SURE)
+            model.weigh.tell[1].get_parameter("bias").add_(more)
             found.append(model)
         return tuple(found)
 
@@ -122,24 +121,19 @@ class Experts(OnGrid):
 class _Weigh(nn.Module):
     """What the last layers of two networks see, each weighed by how likely its kind of haze is.
 
-    A quantizer rounds what each layer gives, so the answer is to be that of one layer, not a sum of two: the weights,
-    a convolution and ReLU6 each, come before it, and what differs between the networks' biases is one more channel.
+    A quantizer rounds what each layer gives, so the answer is to be that of one layer, not a sum of two: the weights
+    come before it, and what differs between the networks' biases is one more channel. Both weights come of one layer,
+    so that, rounded, they are still `SURE` together: what they are more or less, all haze would be thicker or thinner.
     """
 
     def __init__(self, tell: nn.Sequential, cells: tuple[int, int]) -> None:
         super().__init__()
-        seen, told = tell
-        assert isinstance(told, nn.Conv2d)
-        self.seen = seen
-        self.real, self.laid = nn.Conv2d(told.in_channels, 1, 1), nn.Conv2d(told.in_channels, 1, 1)
-        self.real.load_state_dict(told.state_dict())
-        self.laid.weight.copy_(-told.weight)
-        self.laid.get_parameter("bias").copy_(SURE - told.get_parameter("bias"))
+        self.tell = copy.deepcopy(tell)
         self.everywhere = nn.Parameter(torch.ones(1, 1, *cells), requires_grad=False)
 
     def forward(self, laid: Features, real: Features) -> Features:
-        seen = self.seen(laid.whole)
-        is_laid, is_real = F.relu6(self.laid(seen)), F.relu6(self.real(seen))
+        is_real = F.relu6(self.tell(laid.whole))
+        is_laid = SURE - is_real
         return Features(
             torch.cat([laid.places * is_laid, real.places * is_real, self.everywhere * is_real], 1),
             torch.cat([laid.whole * is_laid, real.whole * is_real, is_real], 1),
