@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
         "--model",
         default="edge",
         metavar="|".join((*SHIPPED, "PATH")),
-        help="a shipped model (edge is edge-m, and edge-l is edge-m --mirrored), or an .onnx or .safetensors of yours",
+        help="a shipped model (edge is edge-m), or an .onnx or .safetensors of yours",
     )
     p.add_argument(
         "--mirrored",

@@ -88,6 +88,22 @@ def entrances(model: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def grouped_reductions(model: Any) -> tuple[str, ...]:
+    """Names of the layers that halve the resolution and have groups of several channels: networks side by side.
+
+    Such networks share the range of what they read, and near the input theirs differ by a factor of two.
+    """
+    names = []
+    for node in model.graph.node:
+        told = {attribute.name: attribute for attribute in node.attribute}
+        if node.op_type != "Conv" or "group" not in told or max(told["strides"].ints, default=1) == 1:
+            continue
+        weights = next((i for i in model.graph.initializer if i.name == node.input[1]), None)
+        if told["group"].i > 1 and weights is not None and weights.dims[1] > 1:
+            names.append(_name(node))
+    return tuple(names)
+
+
 def exits(model: Any) -> tuple[str, ...]:
     """Names of the layers after the last enlargements, where they are a thin part of the model; the heads among them.
 

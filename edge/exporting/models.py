@@ -18,11 +18,10 @@ SHIPPED = {
     "edge": FOLDER / "edge-m.onnx",
     "edge-s": FOLDER / "edge-s.onnx",
     "edge-m": FOLDER / "edge-m.onnx",
-    "edge-l": FOLDER / "edge-m.onnx",
+    "edge-l": FOLDER / "edge-l.onnx",
     "full": FOLDER / "full.onnx",
 }
 """The models that come with the project, by the names that `--model` takes."""
-MIRRORED = ("edge-l",)  # edge-m's weights, with a second look at every frame
 
 
 def source_model(name: str, size: tuple[int, int] | None, folder: Path, mirrored: bool | None = None) -> SourceModel:
@@ -60,8 +59,6 @@ def source_model(name: str, size: tuple[int, int] | None, folder: Path, mirrored
         )
     if mirrored and card.kind != "grid":
         raise EdgeError(f"{card.name} is a {card.kind} model, which looks at each frame once; leave --mirrored out")
-    if name in MIRRORED:
-        card = replace(card, name=name, mirrored=True)
     if mirrored is not None and mirrored != card.mirrored:
         card = replace(card, name=f"{card.name}-{'mirrored' if mirrored else 'once'}", mirrored=mirrored)
     looks = ", twice" if card.mirrored else ""

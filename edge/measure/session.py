@@ -60,6 +60,7 @@ class Opened:
     Attributes:
         dehaze: the bundle's `Dehazer`, or a peer that can be timed like one.
         mark: what the bundle itself says that a reader must know.
+        distributions: packages that it runs on, whose versions belong to the measurement.
     """
 
     subject: Subject
@@ -69,6 +70,7 @@ class Opened:
     startup: Startup
     made: str
     mark: str | None = None
+    distributions: Sequence[str] = ()
 
     def close(self) -> None:
         if isinstance(self.dehaze, Dehazer):
@@ -93,7 +95,8 @@ def open_bundle(where: str | Path | Bundle, settings: Settings) -> Opened:
     startup = Startup(read_ms + dehazer.load_ms, dehazer.compile_ms, first_ms, from_cache=dehazer.from_cache)
     here = this_machine()
     slow = pace.mark(bundle.manifest.notes, here.processor, here.instructions)
-    return Opened(subject_of(bundle), dehazer, dehazer.device, dehazer.precision, startup, made, slow)
+    runs_on = targets.load(bundle.manifest.target).distributions
+    return Opened(subject_of(bundle), dehazer, dehazer.device, dehazer.precision, startup, made, slow, runs_on)
 
 
 def subject_of(bundle: Bundle) -> Subject:
@@ -147,7 +150,7 @@ def run(opened: Sequence[Opened], settings: Settings, progress: Progress) -> lis
                 width=settings.frames[0].shape[1],
                 height=settings.frames[0].shape[0],
                 quick=settings.quick,
-                versions=versions(targets.load(o.subject.target).distributions),
+                versions=versions(o.distributions),
             ),
             machine=settings.machine,
             startup=o.startup,

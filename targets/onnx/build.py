@@ -8,7 +8,7 @@ from typing import Any
 from edge import command
 from edge.errors import EdgeError
 from quantization import qdq
-from quantization.layers import exits, heads, pooled
+from quantization.layers import exits, grouped_reductions, heads, pooled
 from quantization.ranges import BEST
 from targets import Artefact, BuildOptions
 from targets.onnx.border import with_uint8_border
@@ -50,7 +50,8 @@ def _quantized(
         return made, notes
     # The last layers of a grid model put out logarithms of gains, and cost next to nothing in float; nor do those just
     # before them.
-    own = (*heads(graph), *exits(graph), *pooled(graph)) if model.card.kind == "grid" else ()
+    parts = (heads, exits, grouped_reductions, pooled) if model.card.kind == "grid" else ()
+    own = [name for part in parts for name in part(graph)]
     kept = tuple(dict.fromkeys((*own, *options.float_layers)))
     options.say(f"INT8 by ONNX Runtime from {len(options.calibration)} pictures; in float: {', '.join(kept) or 'none'}")
     method = options.ranges or BEST[model.card.kind]

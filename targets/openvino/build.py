@@ -16,7 +16,7 @@ import numpy as np
 
 from edge import command
 from edge.errors import EdgeError
-from quantization.layers import entrances, exits, heads, left_out, pooled
+from quantization.layers import entrances, exits, grouped_reductions, heads, left_out, pooled
 from quantization.ranges import BEST, PERCENTILE
 from targets import Artefact, BuildOptions
 from targets.openvino.files import WEIGHTS, XML
@@ -68,7 +68,8 @@ def _quantized(ir: Any, model: SourceModel, options: BuildOptions) -> tuple[Any,
     # the first layers round, all others see: 8 bits of a whole picture's range are coarse for the difference between
     # clear air and thin haze; and what is told of the whole picture, all pixels feel.
     grid = model.card.kind == "grid"
-    own = (*heads(graph), *exits(graph), *entrances(graph), *pooled(graph)) if grid else ()
+    parts = (heads, exits, entrances, grouped_reductions, pooled) if grid else ()
+    own = [name for part in parts for name in part(graph)]
     kept = tuple(dict.fromkeys((*own, *options.float_layers)))
     options.say(f"INT8 by NNCF from {len(options.calibration)} pictures; in float: {', '.join(kept) or 'none'}")
     method = options.ranges or BEST[model.card.kind]

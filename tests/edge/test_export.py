@@ -388,7 +388,7 @@ def test_the_shipped_model_says_what_it_is_and_where_it_came_from():
     assert model.card.parameters < 1_000_000
 
 
-@pytest.mark.parametrize("name", ["edge-s", "edge-m", "full"])
+@pytest.mark.parametrize("name", ["edge-s", "edge-m", "edge-l", "full"])
 def test_a_shipped_model_comes_with_the_checkpoint_it_was_made_from(name, tmp_path):
     model = source_model(name, None, tmp_path)
     assert model.checkpoint == SHIPPED[name].with_suffix(".safetensors")

@@ -65,13 +65,6 @@ def test_the_manifest_says_that_it_looks_twice_and_what_that_costs(mirrored, gri
     assert twice.model["name"] == once.model["name"] + "-mirrored"
 
 
-def test_the_large_edge_model_is_the_middle_one_looking_twice(tmp_path):
-    large, middle = (source_model(name, None, tmp_path) for name in ("edge-l", "edge-m"))
-    assert large.onnx == middle.onnx
-    assert (large.card.name, large.card.mirrored) == ("edge-l", True)
-    assert not middle.card.mirrored
-
-
 def test_a_frame_model_cannot_look_twice(frame_source, tmp_path):
     with pytest.raises(EdgeError, match="leave --mirrored out"):
         source_model(str(frame_source.onnx), None, tmp_path, mirrored=True)

@@ -25,7 +25,7 @@ from edge.exporting.pictures import measured_pairs
 from quantization import qdq, sensitivity
 from quantization.calibration import folder_set, made_set
 from quantization.control import LayerLoss, Loss, controlled, ranked
-from quantization.layers import entrances, exits, heads, layers, left_out
+from quantization.layers import entrances, exits, grouped_reductions, heads, layers, left_out
 from targets.onnx.runtime import open_session
 from targets.source import METADATA_KEY, ModelCard, SourceModel
 from training import models
@@ -134,6 +134,12 @@ def test_a_sum_that_comes_out_has_several_heads():
     """The full model's answer is its coarse part's and a correction."""
     found = heads(onnx.load(SHIPPED["full"]))
     assert set(found) == {"cell", "airlight", "coarse.cell", "coarse.airlight"}
+
+
+def test_where_networks_stand_side_by_side_what_halves_the_resolution_for_all_of_them_is_found():
+    """Not the depthwise layers, whose channels do not share a range with each other, and nothing in one network."""
+    assert grouped_reductions(onnx.load(SHIPPED["edge-l"])) == ("beside.down4.0",)
+    assert grouped_reductions(onnx.load(SHIPPED["edge-m"])) == grouped_reductions(onnx.load(SHIPPED["full"])) == ()
 
 
 def test_the_last_thin_layers_are_those_after_the_last_enlargement():
