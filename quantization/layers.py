@@ -96,7 +96,7 @@ def grouped_reductions(model: Any) -> tuple[str, ...]:
     names = []
     for node in model.graph.node:
         told = {attribute.name: attribute for attribute in node.attribute}
-        if node.op_type != "Conv" or "group" not in told or max(told["strides"].ints, default=1) == 1:
+        if node.op_type != "Conv" or not {"group", "strides"} <= told.keys() or max(told["strides"].ints) == 1:
             continue
         weights = next((i for i in model.graph.initializer if i.name == node.input[1]), None)
         if told["group"].i > 1 and weights is not None and weights.dims[1] > 1:

@@ -142,6 +142,15 @@ def test_where_networks_stand_side_by_side_what_halves_the_resolution_for_all_of
     assert grouped_reductions(onnx.load(SHIPPED["edge-m"])) == grouped_reductions(onnx.load(SHIPPED["full"])) == ()
 
 
+def test_a_model_of_ones_own_may_leave_strides_to_onnx():
+    """ONNX takes 1 where a convolution does not say; such a layer does not halve anything."""
+    weight = onnx.numpy_helper.from_array(np.ones((4, 2, 1, 1), np.float32), "w")
+    node = onnx.helper.make_node("Conv", ["x", "w"], ["y"], group=2)
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 4, 8, 8]) for name in "xy"]
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "own", ends[:1], ends[1:], [weight]))
+    assert grouped_reductions(model) == ()
+
+
 def test_the_last_thin_layers_are_those_after_the_last_enlargement():
     edge, full = (onnx.load(SHIPPED[name]) for name in ("edge", "full"))
 
