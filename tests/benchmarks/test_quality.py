@@ -45,6 +45,19 @@ def test_every_set_has_its_row_and_the_real_ones_their_mean(data):
     assert "100.00" in rows["clear pictures of `indoor_val`, kept"]
 
 
+def test_the_flight_is_hazed_thin_and_thick_and_more_with_the_distance(data):
+    """Koschmieder's law in float64: 61 % of the light comes through at the bottom of the picture, 20 % at its top."""
+    clear = cv2.imread(str(data / "clear_aerial" / "snowpeak1.png"))
+    growing = np.exp(-np.linspace(1.6, 0.5, 24))[:, None, None]
+    expected = []
+    for light_through in (np.exp(-0.5), np.exp(-1.6), growing):
+        hazy = np.rint(clear * light_through + 0.8 * 255 * (1 - light_through)).astype(np.uint8)
+        expected.append(peak_signal_noise_ratio(clear, hazy))
+    lines = quality.table(lambda frame: frame, data).splitlines()
+    (row,) = (line for line in lines if line.startswith("| haze laid over a drone's flight |"))
+    assert f"| 3 | {np.mean(expected):.2f} | {np.mean(expected):.2f}" in row
+
+
 def test_the_worst_picture_that_is_to_be_kept_is_told(data):
     """All brighter by 5, the darkest pictures of the flight by 50: a mean would hide it."""
 
