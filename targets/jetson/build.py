@@ -13,7 +13,7 @@ from typing import Any
 from edge import command
 from edge.errors import EdgeError
 from quantization import qdq
-from quantization.layers import fine, grouped_reductions, heads
+from quantization.layers import fine, grouped_reductions, heads, pooled
 from quantization.ranges import BEST
 from targets import Artefact, BuildOptions
 from targets.jetson.files import MODEL
@@ -42,7 +42,7 @@ def build(model: SourceModel, options: BuildOptions) -> Artefact:
 def _quantized(graph: Any, model: SourceModel, options: BuildOptions) -> tuple[Any, dict[str, Any]]:
     # The last layers put out logarithms of gains, and symmetric ranges have half the steps where nothing is negative:
     # in INT8 the fine layers, which see the picture's own detail, cost more than half precision does.
-    parts = (heads, fine, grouped_reductions) if model.card.kind == "grid" else ()
+    parts = (heads, fine, grouped_reductions, pooled) if model.card.kind == "grid" else ()
     own = [name for part in parts for name in part(graph)]
     kept = tuple(dict.fromkeys((*own, *options.float_layers)))
     options.say(f"symmetric INT8 from {len(options.calibration)} pictures; in float: {', '.join(kept) or 'none'}")

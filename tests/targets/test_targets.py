@@ -91,7 +91,7 @@ def test_what_is_told_of_the_whole_picture_stays_float_in_the_shipped_model():
     names = pooled(onnx.load(edge.onnx))
     assert names == ("first.0.0", "first.1.0", "whole.0.0", "whole.1.0", "airlight")
     calibration = made_set(edge.card.width, edge.card.height, "grid", pictures=2)
-    for target in ("openvino", "onnx"):
+    for target in ("openvino", "onnx", "jetson"):
         built = targets.load(target).build(edge, targets.BuildOptions("int8", calibration))
         assert set(names) <= set(built.notes["float_layers"])
 
