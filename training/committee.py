@@ -94,7 +94,7 @@ def together(checkpoints: Sequence[Path], who: str, part: str = "") -> Together:
         model, configuration, start = held.build(), held.configuration, ""
         if part and held.model == "experts":
             configuration, start = configuration[part], f"{part}."
-        if (held.model != "grid" and not start) or "members" in configuration:
+        if (held.model != "grid" and not start) or ("members" in configuration and len(checkpoints) > 1):
             what = f"a {held.model!r}" if not start else f"several networks of one kind ({part!r})"
             raise EdgeError(f"{path} holds {what}; {who} edge models ('grid')")
         own = model.state_dict().items()

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge import command
+from edge.errors import EdgeError
 from training.committee import to_write, together
 
 if TYPE_CHECKING:
@@ -20,12 +21,15 @@ examples:
   python -m training.experts --laid a.safetensors b.safetensors --real c.safetensors --mirrored --out y.safetensors
 
   python -m training.experts --laid x.safetensors --real d.safetensors --out z.safetensors
+  python -m training.experts --laid x.safetensors --real x.safetensors --decide -2 1 --out w.safetensors
 
 The layers that tell one kind of haze from the other are new: until they are trained, both networks are asked by halves.
 Train the model on both kinds with model.initial = "x.safetensors" and model.frozen = ["real"]: what tells the kinds
 apart is what the first network sees, so it learns with them. Once it is trained it can be named itself, as in the last
 example: its network for the kind asked for is taken, for laid haze together with the layers that tell, which know
-nothing of the other network, so that this may be another.
+nothing of the other network, so that this may be another. --decide comes last, after all training: it lets one network
+answer alone where the other would have had a share. Of real haze at a place that training did not show it is less sure
+than of haze that was laid, and it is then the network for real haze that should answer.
 """
 
 
@@ -45,6 +49,14 @@ def parser() -> argparse.ArgumentParser:
             metavar="FILE",
             help=f"checkpoints that know {what}, or of experts; the mean of what several say",
         )
+    made.add_argument(
+        "--decide",
+        nargs=2,
+        type=float,
+        metavar=("LAID", "REAL"),
+        help="log odds of real haze up to which the network for laid haze answers alone, and from which the one for "
+        "real haze does; as trained -3 and 3",
+    )
     to_write(made)
     return made
 
@@ -58,6 +70,8 @@ def main(argv: list[str] | None = None) -> int:
     from training.checkpoint import save_checkpoint
     from training.inputs import keep_inputs
 
+    if arguments.decide and not arguments.decide[0] < arguments.decide[1]:
+        raise EdgeError("--decide takes the lower log odds first, such as --decide -2 1")
     keep_inputs(arguments.out, [*arguments.laid, *arguments.real])
     found = {kind: together(getattr(arguments, kind), "experts are", kind) for kind in ("laid", "real")}
     configuration = {kind: one.settings for kind, one in found.items()} | {"mirrored": arguments.mirrored}
@@ -65,7 +79,10 @@ def main(argv: list[str] | None = None) -> int:
     model = models.build("experts", configuration)
     weights = {f"{kind}.{name}": tensor for kind, one in found.items() for name, tensor in one.weights.items()}
     model.load_state_dict({**model.state_dict(), **weights, **_telling(arguments.laid, model)})
-    provenance = {"experts": {kind: one.provenance for kind, one in found.items()}}
+    provenance: dict[str, Any] = {"experts": {kind: one.provenance for kind, one in found.items()}}
+    if arguments.decide:
+        model.decide(*arguments.decide)
+        provenance["decide"] = list(arguments.decide)
     print(save_checkpoint(arguments.out, model, "experts", configuration, provenance))
     return 0
 

@@ -141,9 +141,15 @@ class Clear(Pictures, Synthesized):
 
 @dataclass(frozen=True, kw_only=True)
 class Aerial(Pictures, Synthesized):
-    """`exact`: share under haze just as benchmarks make it: a grey airlight and no sensor noise."""
+    """Clear pictures under the haze below a drone.
+
+    Attributes:
+        exact: share under haze just as benchmarks make it: a grey airlight and no sensor noise.
+        recolour: how much the colours of the ground vary in half of the samples, 1 being little.
+    """
 
     exact: Share = 0.0
+    recolour: NotNegative = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

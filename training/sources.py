@@ -243,7 +243,7 @@ def _aerial(root: Path, size: tuple[int, int], to: settings.Aerial, read: Read) 
 
     def draw(rng: Generator) -> Sample:
         clear = _float(View.draw(rng, *size).of(pictures[rng.integers(len(pictures))]))
-        clear = _recoloured(rng, clear)[0] if rng.random() < 0.5 else clear
+        clear = _recoloured(rng, clear, much=to.recolour)[0] if rng.random() < 0.5 else clear
         seen = _noisy(rng, clear, to.noise)
         thickness = synthesis.aerial_thickness(rng, *clear.shape[:2])
         if rng.random() < to.exact:

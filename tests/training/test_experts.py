@@ -14,7 +14,7 @@ from edge.pictures import write_picture
 from quantization.rounding import rounded_layers
 from tests.training.test_export_onnx import lively
 from training import committee, experts, models
-from training.checkpoint import load_model, save_checkpoint
+from training.checkpoint import load_model, read_checkpoint, save_checkpoint
 from training.tracing import Predict, traced
 
 LAID = {"width": 12, "stem": 8, "deep": 3, "looks": 2}
@@ -96,7 +96,7 @@ def test_training_for_int8_rounds_the_layers_of_each_network_that_it_would_of_on
 def test_for_its_ranges_a_model_can_be_sure_of_either_kind(both, picture):
     """Calibration pictures may show one kind only; whichever a model would tell of them, both have to be seen."""
     real, laid = (said(network, picture) for network in (both.real, both.laid))
-    for level in (-3.0, 2.0, 9.0):
+    for level in (-30.0, 2.0, 30.0):
         certain = sure(copy.deepcopy(both), level).fuse().certain()
         for found, expected in zip(certain, (real, laid), strict=True):
             torch.testing.assert_close(said(found, picture), expected, rtol=1e-4, atol=1e-4)
@@ -191,12 +191,44 @@ def test_of_trained_experts_either_network_can_be_joined_to_another(both, saved,
     torch.testing.assert_close(said(sure(joined, 6.0), picture), said(both.real, picture))
 
 
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(
+    ("odds", "share"), [(-4.0, 0), (-2.0, 0), (-1.25, 0.25), (-0.5, 0.5), (0.25, 0.75), (1.0, 1), (3.0, 1)]
+)
+def test_experts_can_be_made_to_decide_earlier(saved, tmp_path, picture, count, odds, share):
+    (*laid, (real, knows_real)), trained, out = [*saved[:count], saved[2]], tmp_path / "x.safetensors", tmp_path / "y"
+    assert experts.main(["--laid", *(str(path) for path, _ in laid), "--real", str(real), "--out", str(trained)]) == 0
+    model = load_model(trained)
+    save_checkpoint(trained, sure(model, odds + 3), "experts", read_checkpoint(trained).configuration)
+    assert experts.main(["--laid", str(trained), "--real", str(trained), "--decide", "-2", "1", "--out", str(out)]) == 0
+    of_laid = torch.stack([said(module, picture) for _, module in laid]).mean(0)
+    expected = torch.lerp(of_laid, said(knows_real, picture), share)
+    torch.testing.assert_close(said(load_model(out).eval(), picture), expected)
+
+
+def test_what_pictures_tell_counts_for_more_where_experts_decide_earlier(both, tmp_path, picture):
+    """Not only the level: log odds that pictures differ by are stretched as the range is made narrower."""
+    trained, out = tmp_path / "trained.safetensors", tmp_path / "deciding.safetensors"
+    save_checkpoint(trained, leaning(both, 1.0), "experts", {"laid": LAID, "real": REAL})
+    assert experts.main(["--laid", str(trained), "--real", str(trained), "--decide", "-2", "1", "--out", str(out)]) == 0
+    with torch.inference_mode():
+        told, decided = (model._told(picture, None)[1].item() for model in (both, load_model(out).eval()))
+    assert decided == pytest.approx(2 * (told - 3) + 4, abs=1e-5)
+
+
+def test_log_odds_to_decide_at_the_wrong_way_round_are_refused(saved, tmp_path):
+    (laid, _), _, (real, _) = saved
+    call = ["--laid", str(laid), "--real", str(real), "--out", str(tmp_path / "x.safetensors"), "--decide", "1", "-2"]
+    with pytest.raises(EdgeError, match="the lower log odds first"):
+        experts.main(call)
+
+
 def test_what_is_no_network_of_its_own_cannot_be_joined(saved, tmp_path):
     (laid, _), (second, _), (real, _) = saved
     several, out = str(tmp_path / "several.safetensors"), ["--out", str(tmp_path / "x.safetensors")]
     assert experts.main(["--laid", str(laid), str(second), "--real", str(real), "--out", several]) == 0
     with pytest.raises(EdgeError, match=r"holds several networks of one kind .'laid'.; experts are edge models"):
-        experts.main(["--laid", several, "--real", str(real), *out])
+        experts.main(["--laid", str(laid), several, "--real", str(real), *out])
     assert committee.main([str(laid), str(second), "--out", several]) == 0
     with pytest.raises(EdgeError, match="holds a 'committee'; experts are edge models"):
         experts.main(["--laid", several, "--real", str(real), *out])

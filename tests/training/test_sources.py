@@ -98,6 +98,20 @@ def test_photographs_without_a_clear_one_say_so(data):
     assert torch.isfinite(hazy).all() and torch.isnan(clear).all()
 
 
+def test_the_ground_below_a_drone_takes_other_colours_by_as_much_as_is_asked_for(data):
+    def means(recolour: float) -> np.ndarray:
+        dataset = build({"aerial": {**TABLES["aerial"], "recolour": recolour}}, SIZE, 2, data)
+        return np.array([dataset[number][1].mean((1, 2)).numpy() for number in range(60)])
+
+    def tints(recolour: float) -> np.ndarray:
+        changed = np.log(means(recolour) / means(0))
+        return changed - changed.mean(1, keepdims=True)
+
+    little, much = tints(1), tints(3)
+    assert 0 < little.std() < 0.5 * much.std()
+    assert 15 < np.count_nonzero(np.abs(much).max(1) > 1e-6) < 45  # half of the samples
+
+
 SYNTHESIZED = ["depth", "synthetic_pairs", "clear", "aerial", "transfer"]
 
 

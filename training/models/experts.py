@@ -23,6 +23,7 @@ from training.models.settings import switches
 from training.models.side_by_side import of_one_form, side_by_side
 
 SURE = 6.0  # what ReLU6 lets through: certainly real, as 0 is certainly laid
+BEYOND_DOUBT = 1000.0  # more than any picture tells against it
 GIVEN = 0.75  # of the pictures, in training: for how many it is given whether their haze is real
 TELLING = 16  # channels
 
@@ -64,7 +65,7 @@ class Experts(OnGrid):
     def certain(self) -> tuple[Experts, ...]:
         """See `OnGrid.certain`: one that takes all haze for real, and one that takes all for laid."""
         found = []
-        for more in (2 * SURE, -2 * SURE):
+        for more in (BEYOND_DOUBT, -BEYOND_DOUBT):
             model = copy.deepcopy(self)
             assert model.weigh is not None, "once fused"
             model.weigh.tell[1].get_parameter("bias").add_(more)
@@ -81,6 +82,22 @@ class Experts(OnGrid):
         raw, told = self._told(self._small(pictures), real)
         clear = self._cleared(raw, pictures)
         return Answer(clear, raw=raw, real=told.flatten() - SURE / 2) if parts else clear
+
+    @torch.no_grad()
+    def decide(self, laid: float, real: float) -> None:
+        """Ask one network alone for more pictures.
+
+        Training tells log odds, and both networks are asked where these lie between -3 and 3. That suits pictures like
+        those that were trained on; of real haze at a new place it is less sure, while haze that was laid it knows.
+
+        Args:
+            laid, real: log odds of the haze being real up to which the network for laid haze is asked alone, and from
+                which the one for real haze is.
+        """
+        steeper, last = SURE / (real - laid), self.tell[1]
+        bias = last.get_parameter("bias")
+        last.get_parameter("weight").mul_(steeper)
+        bias.copy_((bias - SURE / 2 - laid) * steeper)
 
     def _features(self, picture: Tensor) -> tuple[Features, Features]:
         """What the last layers of each network see."""
