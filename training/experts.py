@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edge import command
-from edge.errors import EdgeError
 from training.committee import to_write, together
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ The layers that tell one kind of haze from the other are new: until they are tra
 Train the model on both kinds with model.initial = "x.safetensors" and model.frozen = ["real"]: what tells the kinds
 apart is what the first network sees, so it learns with them. Once it is trained it can be named itself, as in the last
 example: its network for the kind asked for is taken, for laid haze together with the layers that tell, which know
-nothing of the other network, so that this may be another. --decide comes last, after all training: it lets one network
-answer alone where the other would have had a share. Of real haze at a place that training did not show it is less sure
-than of haze that was laid, and it is then the network for real haze that should answer.
+nothing of the other network, so that this may be another. --decide lets one network answer alone where the other would
+have a share, in use and not in training (the setting `decide`): of real haze at a new place they are less sure than of
+haze that was laid.
 """
 
 
@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
         type=float,
         metavar=("LAID", "REAL"),
         help="log odds of real haze up to which the network for laid haze answers alone, and from which the one for "
-        "real haze does; as trained -3 and 3",
+        "real haze does; if not given, as the first of --laid that is of experts has it, else -3 and 3 as in training",
     )
     to_write(made)
     return made
@@ -70,21 +70,28 @@ def main(argv: list[str] | None = None) -> int:
     from training.checkpoint import save_checkpoint
     from training.inputs import keep_inputs
 
-    if arguments.decide and not arguments.decide[0] < arguments.decide[1]:
-        raise EdgeError("--decide takes the lower log odds first, such as --decide -2 1")
     keep_inputs(arguments.out, [*arguments.laid, *arguments.real])
     found = {kind: together(getattr(arguments, kind), "experts are", kind) for kind in ("laid", "real")}
-    configuration = {kind: one.settings for kind, one in found.items()} | {"mirrored": arguments.mirrored}
+    configuration: dict[str, Any] = {kind: one.settings for kind, one in found.items()}
+    configuration |= {"mirrored": arguments.mirrored}
+    decide = arguments.decide or _decide(arguments.laid)
+    if decide:
+        configuration["decide"] = list(decide)
     torch.manual_seed(0)  # what tells the kinds apart starts from nothing, the same each time
     model = models.build("experts", configuration)
     weights = {f"{kind}.{name}": tensor for kind, one in found.items() for name, tensor in one.weights.items()}
     model.load_state_dict({**model.state_dict(), **weights, **_telling(arguments.laid, model)})
-    provenance: dict[str, Any] = {"experts": {kind: one.provenance for kind, one in found.items()}}
-    if arguments.decide:
-        model.decide(*arguments.decide)
-        provenance["decide"] = list(arguments.decide)
+    provenance = {"experts": {kind: one.provenance for kind, one in found.items()}}
     print(save_checkpoint(arguments.out, model, "experts", configuration, provenance))
     return 0
+
+
+def _decide(checkpoints: list[Path]) -> Sequence[float] | None:
+    """The setting `decide` of the first of the checkpoints that tells the kinds apart; None where it has none."""
+    from training.checkpoint import read_checkpoint
+
+    held = (read_checkpoint(path) for path in checkpoints)
+    return next((one.configuration.get("decide") for one in held if one.model == "experts"), None)
 
 
 def _telling(checkpoints: list[Path], model: nn.Module) -> dict[str, Tensor]:

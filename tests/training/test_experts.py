@@ -191,36 +191,45 @@ def test_of_trained_experts_either_network_can_be_joined_to_another(both, saved,
     torch.testing.assert_close(said(sure(joined, 6.0), picture), said(both.real, picture))
 
 
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("fused", [False, True])
 @pytest.mark.parametrize(
     ("odds", "share"), [(-4.0, 0), (-2.0, 0), (-1.25, 0.25), (-0.5, 0.5), (0.25, 0.75), (1.0, 1), (3.0, 1)]
 )
-def test_experts_can_be_made_to_decide_earlier(saved, tmp_path, picture, count, odds, share):
-    (*laid, (real, knows_real)), trained, out = [*saved[:count], saved[2]], tmp_path / "x.safetensors", tmp_path / "y"
+def test_experts_decide_between_the_log_odds_that_they_are_given(picture, odds, share, fused):
+    torch.manual_seed(0)
+    model = sure(lively(models.build("experts", {"laid": LAID, "real": REAL, "decide": [-2.0, 1.0]})), odds + 3)
+    expected = torch.lerp(said(model.laid, picture), said(model.real, picture), share)
+    found = said(model.fuse() if fused else model, picture)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_training_does_not_know_between_which_log_odds_its_model_is_to_decide(both, picture):
+    deciding = models.build("experts", {"laid": LAID, "real": REAL, "decide": [-2.0, 1.0]})
+    deciding.load_state_dict(both.state_dict())
+    pictures = picture.repeat(2, 1, 1, 1)
+    with torch.no_grad():
+        assert not torch.equal(deciding.eval()(pictures), both.eval()(pictures))
+        assert torch.equal(deciding.train()(pictures), both.train()(pictures))
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_command_lets_trained_experts_decide_earlier(saved, tmp_path, picture, count):
+    """Be it one network for laid haze, or several."""
+    (*laid, (real, _)), trained, out = [*saved[:count], saved[2]], tmp_path / "x.safetensors", tmp_path / "y"
     assert experts.main(["--laid", *(str(path) for path, _ in laid), "--real", str(real), "--out", str(trained)]) == 0
-    model = load_model(trained)
-    save_checkpoint(trained, sure(model, odds + 3), "experts", read_checkpoint(trained).configuration)
-    assert experts.main(["--laid", str(trained), "--real", str(trained), "--decide", "-2", "1", "--out", str(out)]) == 0
-    of_laid = torch.stack([said(module, picture) for _, module in laid]).mean(0)
-    expected = torch.lerp(of_laid, said(knows_real, picture), share)
-    torch.testing.assert_close(said(load_model(out).eval(), picture), expected)
+    call = ["--laid", str(trained), "--real", str(trained), "--decide", "-2", "1", "--out"]
+    assert experts.main([*call, str(out)]) == 0
+    before, after = read_checkpoint(trained), read_checkpoint(out)
+    assert after.configuration == {**before.configuration, "decide": [-2.0, 1.0]}
+    assert experts.main(["--laid", str(out), "--real", str(real), "--out", str(trained)]) == 0
+    assert read_checkpoint(trained).configuration["decide"] == [-2.0, 1.0]  # it goes with what tells the kinds apart
+    assert all(torch.equal(after.weights[name], tensor) for name, tensor in before.weights.items())
 
 
-def test_what_pictures_tell_counts_for_more_where_experts_decide_earlier(both, tmp_path, picture):
-    """Not only the level: log odds that pictures differ by are stretched as the range is made narrower."""
-    trained, out = tmp_path / "trained.safetensors", tmp_path / "deciding.safetensors"
-    save_checkpoint(trained, leaning(both, 1.0), "experts", {"laid": LAID, "real": REAL})
-    assert experts.main(["--laid", str(trained), "--real", str(trained), "--decide", "-2", "1", "--out", str(out)]) == 0
-    with torch.inference_mode():
-        told, decided = (model._told(picture, None)[1].item() for model in (both, load_model(out).eval()))
-    assert decided == pytest.approx(2 * (told - 3) + 4, abs=1e-5)
-
-
-def test_log_odds_to_decide_at_the_wrong_way_round_are_refused(saved, tmp_path):
-    (laid, _), _, (real, _) = saved
-    call = ["--laid", str(laid), "--real", str(real), "--out", str(tmp_path / "x.safetensors"), "--decide", "1", "-2"]
-    with pytest.raises(EdgeError, match="the lower log odds first"):
-        experts.main(call)
+@pytest.mark.parametrize(("decide", "words"), [([1, -2], "lower number comes first"), ([1], "two numbers"), (2, "two")])
+def test_what_is_no_range_to_decide_in_is_refused(decide, words):
+    with pytest.raises(EdgeError, match=words):
+        models.build("experts", {"laid": LAID, "real": REAL, "decide": decide})
 
 
 def test_what_is_no_network_of_its_own_cannot_be_joined(saved, tmp_path):

@@ -9,7 +9,7 @@ to know laid haze from all else, so it is what that is told from; the second may
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,10 +19,11 @@ from torch import Tensor, nn
 from training.models.answer import Answer, Raw
 from training.models.committee import looking
 from training.models.grid import ConvNorm, Features, GridNet, OnGrid
-from training.models.settings import switches
+from training.models.settings import ranges, switches
 from training.models.side_by_side import of_one_form, side_by_side
 
 SURE = 6.0  # what ReLU6 lets through: certainly real, as 0 is certainly laid
+UNDECIDED = (-SURE / 2, SURE / 2)  # the log odds between which both networks are asked, in training
 BEYOND_DOUBT = 1000.0  # more than any picture tells against it
 GIVEN = 0.75  # of the pictures, in training: for how many it is given whether their haze is real
 TELLING = 16  # channels
@@ -36,17 +37,28 @@ class Experts(OnGrid):
             knows real haze (see `GridNet`), or of several of either (see `Committee`). Both see pictures of one size,
             and both or neither tell finesse.
         mirrored: whether those who use it are to average its answer with that to the mirror image (`edge.mirrored`).
+        decide: log odds of the haze being real up to which those who use it ask the network for laid haze alone, and
+            from which they ask the one for real haze. In training it is `UNDECIDED`, which suits what was trained on:
+            of real haze at a new place what is told is less sure.
     """
 
-    def __init__(self, laid: Mapping[str, Any], real: Mapping[str, Any], mirrored: bool = False) -> None:
+    def __init__(
+        self,
+        laid: Mapping[str, Any],
+        real: Mapping[str, Any],
+        mirrored: bool = False,
+        decide: Sequence[float] = UNDECIDED,
+    ) -> None:
         super().__init__()
         switches(mirrored=mirrored)
+        ranges(decide=decide)
         self.laid, self.real = looking(laid), looking(real)
         if self.laid.size != self.real.size:
             raise ValueError(f"laid sees pictures of {self.laid.size} and real of {self.real.size}; both see one size")
         if self.laid.tells_finesse != self.real.tells_finesse:
             raise ValueError("of laid and real one tells finesse; both do or neither")
         self.size, self.mirrored = self.laid.size, mirrored
+        self.steeper, self.earlier = SURE / (decide[1] - decide[0]), UNDECIDED[0] - decide[0]
         self.tell = nn.Sequential(ConvNorm(self.laid.seen_of_all, TELLING), nn.Conv2d(TELLING, 1, 1))
         nn.init.constant_(self.tell[1].get_parameter("bias"), SURE / 2)
         self.beside: GridNet | None = None
@@ -83,22 +95,6 @@ class Experts(OnGrid):
         clear = self._cleared(raw, pictures)
         return Answer(clear, raw=raw, real=told.flatten() - SURE / 2) if parts else clear
 
-    @torch.no_grad()
-    def decide(self, laid: float, real: float) -> None:
-        """Ask one network alone for more pictures.
-
-        Training tells log odds, and both networks are asked where these lie between -3 and 3. That suits pictures like
-        those that were trained on; of real haze at a new place it is less sure, while haze that was laid it knows.
-
-        Args:
-            laid, real: log odds of the haze being real up to which the network for laid haze is asked alone, and from
-                which the one for real haze is.
-        """
-        steeper, last = SURE / (real - laid), self.tell[1]
-        bias = last.get_parameter("bias")
-        last.get_parameter("weight").mul_(steeper)
-        bias.copy_((bias - SURE / 2 - laid) * steeper)
-
     def _features(self, picture: Tensor) -> tuple[Features, Features]:
         """What the last layers of each network see."""
         if self.beside is None:
@@ -110,8 +106,8 @@ class Experts(OnGrid):
         """Raw coefficients, and what was told of the haze (N, 1, 1, 1): log odds of being real, more `SURE` / 2."""
         of_laid, of_real = self.laid.features(picture), self.real.features(picture)
         told = self.tell(of_laid.whole)
-        level = F.relu6(told) if real is None else self._given(F.relu6(told), real)
-        share = level / SURE
+        level = F.relu6(told if self.training else (told + self.earlier) * self.steeper)
+        share = (level if real is None else self._given(level, real)) / SURE
         cells, lights = zip(self.laid.heads(of_laid), self.real.heads(of_real), strict=True)
         return (torch.lerp(*cells, share), torch.lerp(*lights, share.flatten(1))), told
 
@@ -129,6 +125,9 @@ class Experts(OnGrid):
         self.tell[0].fuse()
         self.cell, self.airlight = _joined(laid.cell, real.cell), _joined(laid.airlight, real.airlight)
         self.weigh = _Weigh(self.tell, (self.size[0] // 2, self.size[1] // 2))
+        last = self.weigh.tell[1]
+        last.get_parameter("weight").mul_(self.steeper)
+        last.get_parameter("bias").add_(self.earlier).mul_(self.steeper)
         if isinstance(laid, GridNet) and isinstance(real, GridNet) and of_one_form([laid, real]):
             self.beside = side_by_side([laid, real])
             del self.laid, self.real
