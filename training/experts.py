@@ -26,7 +26,7 @@ examples:
 The layers that tell one kind of haze from the other are new: until they are trained, both networks are asked by halves.
 Train the model on both kinds with model.initial = "x.safetensors" and model.frozen = ["real"]: what tells the kinds
 apart is what the first network sees, so it learns with them. Once it is trained it can be named itself, as in the last
-example: its network for the kind asked for is taken, for laid haze together with the layers that tell, which know
+two: its network for the kind asked for is taken, for laid haze together with the layers that tell, which know
 nothing of the other network, so that this may be another. --decide lets one network answer alone where the other would
 have a share, in use and not in training (the setting `decide`): of real haze at a new place they are less sure than of
 haze that was laid.
