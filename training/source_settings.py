@@ -145,10 +145,14 @@ class Aerial(Pictures, Synthesized):
 
     Attributes:
         exact: share under haze just as benchmarks make it: a grey airlight and no sensor noise.
+        smallest: least size of the windows, as a share of the picture's sides.
+        turned: share of the pictures that are turned by one to three right angles, for a drone has no upright.
         recolour: how much the colours of the ground vary in half of the samples, 1 being little.
     """
 
     exact: Share = 0.0
+    smallest: Share = 0.55
+    turned: Share = 0.0
     recolour: NotNegative = 1.0
 
 

@@ -19,7 +19,7 @@ from targets.rpi import flatbuffer, kernels
 from targets.rpi.enlarging import with_depth_to_space
 from targets.rpi.network import FILE, KERNELS, interpreter_module
 from targets.rpi.quiet import quiet
-from targets.rpi.ranges import Inputs, Range, tensor_ranges, with_zero
+from targets.rpi.ranges import Inputs, Range, tensor_ranges, where_weighed, with_zero
 from targets.rpi.scales import NOTE, STORED, OutputScale
 from targets.source import ModelCard, SourceModel
 
@@ -143,6 +143,8 @@ def _quantized(content: bytes, like_it: Iterable[bytes], calibration: Any, taken
         first = next(iter(inputs))
         spans = work.calibrate({SIGNATURE: [{argument: first}]}, num_threads=1)  # for its names and shapes only
         ranges = tensor_ranges(float_models, spans, inputs)
+        for each in flatbuffer.weighed(content):
+            ranges |= where_weighed(ranges, each)
         ranges |= {details["name"]: taken for details in float_model.get_input_details()}
         ranges |= dict.fromkeys(flatbuffer.output_tensors(content), output_range)
         for name, span in spans.items():

@@ -9,6 +9,7 @@ from typing import Any
 
 FLOATS = ("FLOAT32", "FLOAT16", "FLOAT64")
 BORDERS = ("QUANTIZE", "DEQUANTIZE")
+SLICES = ("SLICE", "STRIDED_SLICE")
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,47 @@ def output_tensors(model: bytes) -> list[str]:
             tensors.append(graph.tensors[tensor].name.decode())
             tensor = reshaped.get(tensor)
     return tensors
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """Maps that are multiplied by a number of the whole picture each, and what comes of them.
+
+    Attributes:
+        maps: names of the tensors that are multiplied, and of those that they are a slice of.
+        numbers: of the tensors of one value.
+        results: of the products, and of what they are concatenated to.
+    """
+
+    maps: tuple[str, ...]
+    numbers: tuple[str, ...]
+    results: tuple[str, ...]
+
+
+def weighed(model: bytes) -> list[Weighed]:
+    """Every concatenation of a .tflite file that takes such products."""
+    graph, operators = _graph(model)
+    maker = {output: (name, op) for name, op in operators for output in op.outputs}
+    found = []
+    for name, op in operators:
+        if name != "CONCATENATION":
+            continue
+        factors = [maker[tensor][1].inputs for tensor in op.inputs if maker.get(tensor, ("",))[0] == "MUL"]
+        pairs = [sorted(pair, key=lambda tensor: _places(graph, tensor)) for pair in factors]
+        pairs = [(number, each) for number, each in pairs if _places(graph, number) == 1 < _places(graph, each)]
+        maps = {each for _, each in pairs}
+        maps |= {maker[each][1].inputs[0] for each in maps if maker.get(each, ("",))[0] in SLICES}
+        parts = maps, {number for number, _ in pairs}, {*op.inputs, *op.outputs}
+        if pairs:
+            named = [tuple(graph.tensors[tensor].name.decode() for tensor in sorted(part)) for part in parts]
+            found.append(Weighed(*named))
+    return found
+
+
+def _places(graph: Any, tensor: int) -> int:
+    """How many places a map (1, H, W, channels) has."""
+    shape = graph.tensors[tensor].shape
+    return int(shape[1] * shape[2]) if shape is not None and len(shape) == 4 else 1
 
 
 def _graph(model: bytes) -> tuple[Any, list[tuple[str, Any]]]:

@@ -9,17 +9,20 @@ maximum over the whole picture is taken, one value of each channel, and the oute
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from targets.rpi.flatbuffer import Weighed
 
 OUTERMOST = 0.001
 LARGEST_WHOLE = 1 << 15  # values of a map of which nothing is clipped
 LARGEST_SAMPLE = 1 << 16
 # A range of nothing (a ReLU that never fires) would ask for an endless multiplier, which XNNPACK refuses.
 LEAST_SPAN = 1 / 64
+REACH = 0.6  # of the outermost values of weighed maps: the rest, of few places of few pictures, may be clipped
 
 Range = tuple[float, float]
 
@@ -77,6 +80,21 @@ class _Opened:
         self.interpreter.invoke()
         for name, number in self.wanted.items():
             yield name, self.interpreter.get_tensor(number)
+
+
+def where_weighed(ranges: Mapping[str, Range], weighed: Weighed) -> dict[str, Range]:
+    """The ranges of such tensors with which a product by the largest number has the map's own steps.
+
+    A picture whose kind of haze is certain is rounded once then, and not a second time by steps that do not fit the
+    first. Nothing comes after these maps that would even out what they round, so that their steps are to be fine.
+    """
+    top = max(ranges[name][1] for name in weighed.numbers)
+    low, high = (REACH * end(ranges[name][side] for name in weighed.maps) for side, end in enumerate((min, max)))
+    return {
+        **dict.fromkeys(weighed.numbers, (0.0, top)),
+        **dict.fromkeys(weighed.maps, (low, high)),
+        **dict.fromkeys(weighed.results, (top * low, top * high)),
+    }
 
 
 def with_zero(low: float, high: float) -> Range:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from edge import Dehazer
+from edge.bundle import Bundle
 from edge.errors import EdgeError
 from edge.pictures import write_picture
 from quantization.rounding import rounded_layers
@@ -314,3 +315,22 @@ def test_int8_for_rpi_answers_haze_that_no_calibration_picture_shows(both, tmp_p
     with torch.inference_mode():
         expected = both.real(torch.from_numpy(bright).permute(2, 0, 1)[None] / 255)
     assert np.abs(Dehazer(out)(bright) - expected[0].permute(1, 2, 0).numpy() * 255).mean() <= 2
+    weighed_maps_keep_their_steps(Bundle.read(out).files["model.tflite"])
+
+
+def weighed_maps_keep_their_steps(model):
+    """What a map is multiplied by at its largest, as for haze of a certain kind, only makes its steps larger."""
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    interpreter = Interpreter(model_content=model, experimental_op_resolver_type=plain)
+    told = {one["index"]: one for one in interpreter.get_tensor_details()}
+    products = [op for op in interpreter._get_ops_details() if op["op_name"] == "MUL"]
+    maps = [op for op in products if told[op["outputs"][0]]["shape"][1] > 1]
+    assert len(maps) == 2
+    for op in maps:
+        (step, zero), (number, none), (product, same) = (
+            told[tensor]["quantization"] for tensor in (*op["inputs"], *op["outputs"])
+        )
+        assert (none, same) == (-128, zero)
+        assert product == pytest.approx(255 * number * step, rel=1e-4)

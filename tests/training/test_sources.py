@@ -112,6 +112,36 @@ def test_the_ground_below_a_drone_takes_other_colours_by_as_much_as_is_asked_for
     assert 15 < np.count_nonzero(np.abs(much).max(1) > 1e-6) < 45  # half of the samples
 
 
+def from_above(tmp_path, picture: np.ndarray, **settings) -> list[np.ndarray]:
+    """Clear pictures of forty samples (3, H, W) of ground that looks like that, in its own colours."""
+    cv2.imwrite(str(tmp_path / "ground.png"), picture)
+    table = {"kind": "aerial", "folders": ["."], "recolour": 0, **settings}
+    dataset = build({"aerial": table}, SIZE, 2, tmp_path)
+    return [dataset[number][1].numpy() for number in range(40)]
+
+
+def test_the_ground_below_a_drone_is_turned_as_often_as_is_asked_for(tmp_path):
+    bright_above = np.repeat(np.linspace(220, 40, 80).astype(np.uint8)[:, None, None], 80, 1).repeat(3, 2)
+
+    def upright(clear: np.ndarray) -> bool:
+        return clear[:, :4].mean() > clear[:, -4:].mean() + 0.1
+
+    assert all(map(upright, from_above(tmp_path, bright_above)))
+    assert not any(map(upright, from_above(tmp_path, bright_above, turned=1)))
+    assert 10 < sum(map(upright, from_above(tmp_path, bright_above, turned=0.5))) < 30
+
+
+def test_the_ground_below_a_drone_is_seen_in_windows_as_small_as_is_asked_for(tmp_path):
+    brighter_to_the_right = np.repeat(np.linspace(40, 220, 80).astype(np.uint8)[None, :, None], 80, 0).repeat(3, 2)
+
+    def shown(smallest: float) -> float:
+        windows = from_above(tmp_path, brighter_to_the_right, smallest=smallest)
+        return min(np.ptp(window) for window in windows) * 255 / 180
+
+    assert shown(0.55) > 0.4
+    assert shown(0.1) < 0.25
+
+
 SYNTHESIZED = ["depth", "synthetic_pairs", "clear", "aerial", "transfer"]
 
 
