@@ -242,10 +242,10 @@ def _aerial(root: Path, size: tuple[int, int], to: settings.Aerial, read: Read) 
     pictures = _many(root, to.folders, to, size, read)
 
     def draw(rng: Generator) -> Sample:
-        ground = pictures[rng.integers(len(pictures))]
+        view, ground = View.draw(rng, *size, smallest=to.smallest), pictures[rng.integers(len(pictures))]
         if to.turned and rng.random() < to.turned:  # seen from above nothing is upright
             ground = np.rot90(ground, rng.integers(1, 4))
-        clear = _float(View.draw(rng, *size, smallest=to.smallest).of(ground))
+        clear = _float(view.of(ground))
         clear = _recoloured(rng, clear, much=to.recolour)[0] if rng.random() < 0.5 else clear
         seen = _noisy(rng, clear, to.noise)
         thickness = synthesis.aerial_thickness(rng, *clear.shape[:2])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
@@ -64,29 +65,31 @@ class Weighed:
 
 
 def weighed(model: bytes) -> list[Weighed]:
-    """Every concatenation of a .tflite file that takes such products."""
+    """Every concatenation of a .tflite file that takes such products; what is constant weighs nothing."""
     graph, operators = _graph(model)
     maker = {output: (name, op) for name, op in operators for output in op.outputs}
+    size = {tensor: math.prod(_shape(graph, tensor)) for tensor in maker}
     found = []
     for name, op in operators:
-        if name != "CONCATENATION":
+        products = [maker[tensor][1] for tensor in op.inputs if tensor in maker and maker[tensor][0] == "MUL"]
+        factors = [
+            sorted(product.inputs, key=size.__getitem__) for product in products if size.keys() >= {*product.inputs}
+        ]
+        pairs = [(number, each) for number, each in factors if size[number] == 1 < math.prod(_shape(graph, each)[1:3])]
+        if name != "CONCATENATION" or not pairs:
             continue
-        factors = [maker[tensor][1].inputs for tensor in op.inputs if maker.get(tensor, ("",))[0] == "MUL"]
-        pairs = [sorted(pair, key=lambda tensor: _places(graph, tensor)) for pair in factors]
-        pairs = [(number, each) for number, each in pairs if _places(graph, number) == 1 < _places(graph, each)]
         maps = {each for _, each in pairs}
-        maps |= {maker[each][1].inputs[0] for each in maps if maker.get(each, ("",))[0] in SLICES}
+        maps |= {maker[each][1].inputs[0] for each in maps if maker[each][0] in SLICES}
         parts = maps, {number for number, _ in pairs}, {*op.inputs, *op.outputs}
-        if pairs:
-            named = [tuple(graph.tensors[tensor].name.decode() for tensor in sorted(part)) for part in parts]
-            found.append(Weighed(*named))
+        found.append(
+            Weighed(*(tuple(graph.tensors[tensor].name.decode() for tensor in sorted(part)) for part in parts))
+        )
     return found
 
 
-def _places(graph: Any, tensor: int) -> int:
-    """How many places a map (1, H, W, channels) has."""
+def _shape(graph: Any, tensor: int) -> tuple[int, ...]:
     shape = graph.tensors[tensor].shape
-    return int(shape[1] * shape[2]) if shape is not None and len(shape) == 4 else 1
+    return () if shape is None else tuple(map(int, shape))
 
 
 def _graph(model: bytes) -> tuple[Any, list[tuple[str, Any]]]:
